@@ -1,0 +1,58 @@
+"""Run the migrations on the database of the settings, one process at a time."""
+
+import asyncio
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import Connection, types
+from sqlmodel import SQLModel
+
+import todo_api.models  # noqa: F401  # registers the tables in the metadata
+from todo_api.database import Database
+from todo_api.settings import load_settings
+from todo_api.startup import StartupError, connect
+
+ADVISORY_LOCK = 0x746F646F  # "todo"
+"""Held on PostgreSQL by the one process that migrates."""
+
+
+def render_item(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:
+    """Write SQLModel's own column types as the plain SQLAlchemy ones that they decorate."""
+    if kind == "type" and isinstance(item, types.TypeDecorator):
+        return f"sa.{item.impl_instance!r}"
+    return False
+
+
+def run(connection: Connection) -> None:
+    # One transaction from here to the end: it is the lock on SQLite, and what fails leaves nothing behind.
+    with connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+        configure(connection=connection, transactional_ddl=True)
+        context.run_migrations()
+
+
+def configure(**options: Any) -> None:
+    context.configure(target_metadata=SQLModel.metadata, render_as_batch=True, render_item=render_item, **options)
+
+
+async def main() -> None:
+    database = Database(load_settings().database_url)
+    try:
+        async with connect(database.writer) as connection:
+            await connection.run_sync(run)
+    except StartupError as error:
+        raise SystemExit(f"todo_api: {error}") from None
+    finally:
+        await database.dispose()
+
+
+if context.is_offline_mode():
+    configure(url=load_settings().database_url.render_as_string(), literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    asyncio.run(main())

@@ -1,0 +1,125 @@
+"""Every exception ends as a problem: the handlers, and what catches the rest."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api import problems
+from todo_api.methods import allowed_methods
+from todo_api.problems import (
+    Internal,
+    Invalid,
+    InvalidValue,
+    Malformed,
+    NotFound,
+    NotModified,
+    ProblemResponse,
+    Unavailable,
+)
+
+logger = logging.getLogger("todo_api")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem."""
+    app.include_router(problems.router)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(NotModified)(_not_modified)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    for error in (DBAPIError, PoolTimeoutError, OSError):
+        app.exception_handler(error)(_database_error)
+    app.add_middleware(_CatchAll)
+
+
+async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
+    path = request.scope["path"]
+    if error.status_code == 400 and not isinstance(error, Malformed):  # FastAPI's own, for what json.loads can't take
+        error = Malformed("The body is not JSON in UTF-8, or nested too deep.")
+    if error.status_code == 405:
+        methods = ", ".join(allowed_methods(request.scope))
+        error = HTTPException(405, f"This path has the methods {methods}.", {"Allow": methods})
+    elif error.status_code == 404 and not isinstance(error, NotFound):
+        right = path.rstrip("/")
+        known = path != right and allowed_methods(dict(request.scope, path=right))
+        error = HTTPException(
+            404, f"There is nothing here; did you mean {right}?" if known else "There is nothing here."
+        )
+    return ProblemResponse(error)
+
+
+async def _not_modified(request: Request, error: NotModified) -> Response:
+    return Response(status_code=304, headers=error.headers)
+
+
+async def _validation_error(request: Request, error: RequestValidationError) -> ProblemResponse:
+    errors = error.errors()
+    if errors[0]["type"] == "json_invalid":
+        position = errors[0]["loc"][-1]
+        return ProblemResponse(Malformed(f"The body is not JSON, from character {position} on."))
+    return ProblemResponse(Invalid([_invalid_value(each) for each in errors]))
+
+
+def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:
+    source, *path = error["loc"]
+    if source == "body":
+        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    else:
+        pointer = ".".join(map(str, path))
+    return {"pointer": pointer, "detail": _REWORDED.get(error["type"], error["msg"]), "code": error["type"]}
+
+
+_REWORDED = {
+    "missing": "is required",
+    "extra_forbidden": "is not a member of the request",
+    "model_type": "must be a JSON object",
+    "model_attributes_type": "must be a JSON object",
+}
+
+
+# SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or
+# a statement that took too long, a server that shuts down, an idle transaction.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "25P03")
+
+
+async def _database_error(request: Request, error: Exception) -> ProblemResponse:
+    """503 for what passes, such as a lock, a full pool or a lost connection; anything else is a fault of ours."""
+    if isinstance(error, DBAPIError) and not isinstance(error, (OperationalError, InterfaceError)):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if not (error.connection_invalidated or state.startswith(_PASSING_STATES)):
+            raise error
+    cause = " ".join(str(getattr(error, "orig", error)).split())
+    logger.warning("request %s: %s %s: %s", request.scope["request_id"], request.method, request.url.path, cause)
+    return ProblemResponse(Unavailable())
+
+
+class _CatchAll:
+    """Answers 500 for what nobody foresaw, inside of Starlette's own handler, which would cut the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except Exception:
+            logger.exception("request %s failed: %s %s", scope["request_id"], scope["method"], scope["path"])
+            if started:
+                raise
+            await ProblemResponse(Internal())(scope, receive, send)

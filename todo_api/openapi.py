@@ -1,0 +1,197 @@
+"""The OpenAPI document: what FastAPI derives from the routes, completed and made exact for generators of clients."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from todo_api.methods import JSON, MERGE_PATCH
+from todo_api.problems import (
+    Internal,
+    Invalid,
+    InvalidValue,
+    Malformed,
+    NotFound,
+    PreconditionFailed,
+    PreconditionRequired,
+    Problem,
+    ProblemDocument,
+    ProblemResponse,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+    describe,
+)
+
+Responses = dict[int | str, dict[str, Any]]
+
+_SCHEMA = "#/components/schemas/{model}"
+_INTEGER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_HEADERS: dict[str, dict[str, Any]] = {
+    "Accept": {
+        "description": "The media types that the body may have.",
+        "required": True,
+        "schema": {"type": "string", "examples": [JSON]},
+    },
+    "Accept-Patch": {
+        "description": "The media types that a patch may have (RFC 5789).",
+        "required": True,
+        "schema": {"type": "string", "examples": [f"{JSON}, {MERGE_PATCH}"]},
+    },
+    "ETag": {
+        "description": "The strong tag of this version of the todo, for `If-Match` and `If-None-Match`.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$', "examples": ['"1"']},
+    },
+    "Link": {
+        "description": '`rel="next"` leads to the next page (RFC 8288); absent on the last one.',
+        "schema": {"type": "string", "examples": ['<?cursor=WyI>; rel="next"']},
+    },
+    "Location": {
+        "description": "The address of the new todo.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference", "examples": ["/todos/1"]},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1, "examples": [1]},
+    },
+    "X-Request-Id": {
+        "description": "Names the request in the log of the server: the name that was sent, if it is sane.",
+        "required": True,
+        "schema": {"type": "string", "examples": ["5f0c"]},
+    },
+    "X-Total-Count": {
+        "description": "How many match, on all pages together; sent for `count=true`.",
+        "schema": {"type": "integer", "minimum": 0, "examples": [1]},
+    },
+}
+_EXAMPLES = [
+    Malformed("The body is not JSON, from character 9 on."),
+    NotFound("There is no todo with this id."),
+    PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
+    TooLarge("The body must have at most 65536 bytes."),
+    UnsupportedMediaType("Send the body as Content-Type: application/json."),
+    Invalid([InvalidValue(pointer="/task", detail="must not be blank", code="string_too_short")]),
+    PreconditionRequired("Send If-Match with the ETag of what you change."),
+    Internal(),
+    Unavailable(),
+]
+
+
+def documented(*problems: type[Problem], success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
+    """The `responses` of a route: its own problems, and the headers of its success."""
+    answers: Responses = {problem.status: _problem_response(problem) for problem in problems}
+    if headers:
+        answers[success] = {"headers": _header_references(*headers)}
+    return answers
+
+
+def not_modified() -> Responses:
+    return {304: {"description": "The client has the present version.", "headers": _header_references("ETag")}}
+
+
+def build_document(app: FastAPI) -> dict[str, Any]:
+    """The document of `app`, made once."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            contact=app.contact,
+            license_info=app.license_info,
+            servers=[{"url": "."}],  # beside this document, so that /docs calls through any proxy's prefix
+            tags=app.openapi_tags,
+            routes=app.routes,
+        )
+        document["security"] = []  # none is needed, and the document says so
+        components = document.setdefault("components", {})
+        components["headers"] = _HEADERS
+        schemas = components.setdefault("schemas", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        problem = TypeAdapter(ProblemDocument).json_schema(ref_template=_SCHEMA)
+        schemas |= problem.pop("$defs") | {"Problem": problem | {"title": "Problem"}}
+        for methods in document["paths"].values():
+            for method, operation in methods.items():
+                _complete(method, operation, schemas)
+        for schema in _objects(document):
+            _make_exact(schema)
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
+    operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
+    for parameter in operation.get("parameters", []):
+        for repeated in ("title", "description"):
+            parameter["schema"].pop(repeated, None)
+    responses = operation["responses"]
+    if "requestBody" in operation:
+        _complete_body(method, operation["requestBody"]["content"], responses, schemas)
+    responses |= {str(problem.status): _problem_response(problem) for problem in (Invalid, Internal, Unavailable)}
+    if "requestBody" not in operation:  # what such a request gets wrong is a parameter
+        name = next((parameter["name"] for parameter in operation.get("parameters", [])), "page")
+        wrong = InvalidValue(pointer=name, detail="must be an integer", code="int_parsing")
+        responses["422"]["content"][ProblemResponse.media_type]["example"] = describe(Invalid([wrong]))
+    for response in responses.values():
+        response["headers"] = _header_references("X-Request-Id") | response.get("headers", {})
+        if JSON in response.get("content", {}):
+            media = response["content"][JSON]
+            media["schema"].pop("title", None)
+            _add_example(media, schemas)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _complete_body(method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]) -> None:
+    responses |= {str(each.status): _problem_response(each) for each in (Malformed, TooLarge, UnsupportedMediaType)}
+    responses["415"]["headers"] |= _header_references("Accept-Patch" if method == "patch" else "Accept")
+    _add_example(content[JSON], schemas)
+    if method == "patch":
+        content[MERGE_PATCH] = content[JSON]
+
+
+def _problem_response(kind: type[Problem]) -> dict[str, Any]:
+    problem = next(example for example in _EXAMPLES if type(example) is kind)
+    reference = {"$ref": _SCHEMA.format(model="Problem")}
+    return {
+        "description": kind.title + ".",
+        "headers": _header_references(*(name for name in (problem.headers or {}) if name in _HEADERS)),
+        "content": {ProblemResponse.media_type: {"schema": reference, "example": describe(problem)}},
+    }
+
+
+def _header_references(*names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _add_example(media: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """The first example of the model, its members in order (Pydantic sorts them by name); of a list, one element."""
+    schema = media["schema"]
+    model = schemas.get(schema.get("items", schema).get("$ref", "").rpartition("/")[2], {})
+    for example in model.get("examples", [])[:1]:
+        ordered = {name: example[name] for name in model["properties"] if name in example}
+        media["example"] = [ordered] if "items" in schema else ordered
+
+
+def _make_exact(schema: dict[str, Any]) -> None:
+    """FastAPI reads bounds as floats and publishes 9007199254740991.0, which generators refuse for an integer."""
+    if schema.get("type") == "integer":
+        schema.update({bound: int(schema[bound]) for bound in _INTEGER_BOUNDS if bound in schema})
+        if schema.get("maximum", 0) >= 2**31:
+            schema["format"] = "int64"  # without it, Java takes 32 bits
+
+
+def _objects(node: Any) -> Iterator[dict[str, Any]]:
+    """Every object of the document, schemas among them."""
+    if isinstance(node, dict):
+        yield node
+        node = list(node.values())
+    if isinstance(node, list):
+        for value in node:
+            yield from _objects(value)

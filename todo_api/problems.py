@@ -1,0 +1,172 @@
+"""The problems that clients are told of (RFC 9457), each with the page that its `type` leads to."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from http import HTTPStatus
+from inspect import getdoc
+from typing import Annotated, Any, ClassVar, NotRequired
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from typing_extensions import TypedDict
+
+
+class InvalidValue(TypedDict):
+    """One thing that is wrong with a request."""
+
+    pointer: Annotated[str, Field(description="Where: a JSON Pointer into the body (RFC 6901), or a parameter's name.")]
+    detail: Annotated[str, Field(description="What is wrong there.")]
+    code: Annotated[str, Field(description="The kind of fault, for programs.")]
+
+
+class ProblemDocument(TypedDict):
+    """What is wrong with a request, or with the server (RFC 9457)."""
+
+    type: Annotated[str, Field(description="Names the kind of problem, and leads to a page about it.")]
+    title: Annotated[str, Field(description="The kind of problem, in words.")]
+    status: Annotated[int, Field(ge=400, le=599, description="The HTTP status.")]
+    detail: Annotated[str, Field(description="What is wrong in this case, and what to do.")]
+    errors: NotRequired[Annotated[list[InvalidValue], Field(description="Each thing that is wrong, for status 422.")]]
+    current: NotRequired[Annotated[dict[str, Any], Field(description="The resource as it is now, for status 412.")]]
+
+
+class Problem(HTTPException):
+    """An error that the client is told of.
+
+    `detail` says what is wrong with this request; it may name members and parameters, never show values.
+    """
+
+    status: ClassVar[int]
+    title: ClassVar[str]
+    type: ClassVar[str]
+
+    members: Mapping[str, Any] = {}
+    """What this problem says beside the members that every one has."""
+
+    def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(self.status, detail, headers)
+
+
+class Malformed(Problem):
+    """The body is not JSON (RFC 8259)."""
+
+    status, title, type = 400, "Malformed body", "/problems/malformed"
+
+
+class NotFound(Problem):
+    """There is no such resource: it never was, or it was deleted."""
+
+    status, title, type = 404, "Not found", "/problems/not-found"
+
+
+class PreconditionFailed(Problem):
+    """The resource is not in the version that `If-Match` names; nothing was changed.
+
+    `current` is the resource as it is now and `ETag` its tag: make the change anew from there, and send that tag.
+    """
+
+    status, title, type = 412, "Precondition failed", "/problems/precondition-failed"
+
+    def __init__(self, current: Mapping[str, Any], entity_tag: str) -> None:
+        super().__init__("It is in another version than If-Match names.", headers={"ETag": entity_tag})
+        self.members = {"current": current}
+
+
+class TooLarge(Problem):
+    """The body has more bytes than the server reads."""
+
+    status, title, type = 413, "Content too large", "/problems/too-large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not of a media type that this operation reads."""
+
+    status, title, type = 415, "Unsupported media type", "/problems/unsupported-media-type"
+
+
+class PreconditionRequired(Problem):
+    """This server asks for `If-Match` with each change (RFC 6585), so that no change of somebody else is lost."""
+
+    status, title, type = 428, "Precondition required", "/problems/precondition-required"
+
+
+class Invalid(Problem):
+    """A parameter or a member of the body breaks a rule; `errors` names each of them."""
+
+    status, title, type = 422, "Validation failed", "/problems/validation"
+
+    def __init__(self, errors: Sequence[InvalidValue]) -> None:
+        first = errors[0]
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(f"{first['pointer'] or 'body'}: {first['detail']}{more}")
+        self.members = {"errors": errors}
+
+
+class Internal(Problem):
+    """The server failed, which is no fault of the request. Its log says why, under the `X-Request-Id` of the answer."""
+
+    status, title, type = 500, "Internal server error", "/problems/internal"
+
+    def __init__(self) -> None:
+        super().__init__("The server failed to answer; its log says why.")
+
+
+class Unavailable(Problem):
+    """The database does not answer in time; nothing was changed, and the same request may succeed later."""
+
+    status, title, type = 503, "Service unavailable", "/problems/unavailable"
+
+    def __init__(self, detail: str = "The database does not answer; try again.") -> None:
+        super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class NotModified(HTTPException):
+    """304: the client has the present version. No error, so no problem document."""
+
+    def __init__(self, entity_tag: str) -> None:
+        super().__init__(304, headers={"ETag": entity_tag})
+
+
+def describe(problem: HTTPException) -> dict[str, Any]:
+    """The document of a problem; one without a type of its own is what its status says."""
+    if not isinstance(problem, Problem):
+        title = HTTPStatus(problem.status_code).phrase
+        return {"type": "about:blank", "title": title, "status": problem.status_code, "detail": problem.detail}
+    return {
+        "type": problem.type,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": problem.detail,
+        **problem.members,
+    }
+
+
+class ProblemResponse(JSONResponse):
+    media_type = "application/problem+json"
+
+    def __init__(self, problem: HTTPException) -> None:
+        super().__init__(describe(problem), problem.status_code, problem.headers)
+
+    def render(self, content: Any) -> bytes:
+        # ASCII: a member's name is the client's text and may hold what UTF-8 can't, a lone surrogate.
+        return json.dumps(content, separators=(",", ":")).encode()
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/problems/{name}")
+async def explain(name: str) -> PlainTextResponse:
+    """The page of a type of problem."""
+    for problem in Problem.__subclasses__():
+        if problem.type == f"/problems/{name}":
+            return PlainTextResponse(f"{problem.status} {problem.title}\n\n{getdoc(problem)}\n")
+    raise NotFound("There is no such type of problem.")

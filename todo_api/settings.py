@@ -1,0 +1,73 @@
+"""The settings, read from the environment."""
+
+import os
+import re
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL
+
+from todo_api.database import parse_url
+from todo_api.problems import did_you_mean
+
+PREFIX = "TODO_"
+TEST_PREFIX = "TODO_TEST_"
+"""Variables that the test suite reads, and the product leaves alone."""
+
+
+def _url(value: str | URL) -> URL:
+    return value if isinstance(value, URL) else parse_url(value)
+
+
+def _origins(value: str | list[str]) -> list[str]:
+    origins = [origin.strip() for origin in value.split(",")] if isinstance(value, str) else value
+    for origin in origins:
+        if not re.fullmatch(r"\*|https?://[^/\s]+", origin):
+            raise ValueError("must be origins such as https://app.example, separated by commas")
+    return origins
+
+
+class Settings(BaseSettings):
+    """One attribute for each variable `TODO_…`; an empty variable counts as absent."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        use_attribute_docstrings=True,
+        validate_by_name=True,
+        arbitrary_types_allowed=True,
+    )
+
+    database_url: Annotated[URL, NoDecode, BeforeValidator(_url)] = Field(
+        default=parse_url("sqlite:///todo.db"), validation_alias=AliasChoices("TODO_DATABASE_URL", "DATABASE_URL")
+    )
+    """Where the todos are kept: `sqlite:///file` or `postgresql://user:password@host/name`."""
+    host: str = "127.0.0.1"
+    """The address to serve on."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """The port to serve on; 0 takes a free one."""
+    workers: int = Field(default=1, ge=1)
+    """The number of processes that serve."""
+    require_if_match: bool = False
+    """Whether a change without `If-Match` is refused (428)."""
+    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []
+    """The origins, separated by commas, whose web pages may call; `*` for all."""
+    log_level: Annotated[Literal["critical", "error", "warning", "info", "debug"], BeforeValidator(str.lower)] = "info"
+    """The least severity that is logged."""
+
+
+def load_settings() -> Settings:
+    """The settings of this process; a wrong or unknown variable ends it with one line that names it."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
+            raise SystemExit(f"todo_api: {name} is not a setting{did_you_mean(name, known)}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        variable = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
+        if variable == "TODO_DATABASE_URL" and not os.environ.get(variable):
+            variable = "DATABASE_URL"
+        raise SystemExit(f"todo_api: {variable}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,71 @@
+"""Strictness beyond the schemas: what a request has too much of is refused, never ignored."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
+
+
+def check_query(request: Request, known: Mapping[str, bool]) -> None:
+    """Raise Invalid for a parameter that is not `known`, and for one that is given twice unless it may be."""
+    errors = []
+    for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            detail = f"is not a parameter of this operation{did_you_mean(name, known)}"
+            errors.append(InvalidValue(pointer=name, detail=detail, code="unknown_parameter"))
+        elif times > 1 and not known[name]:
+            errors.append(InvalidValue(pointer=name, detail="may be given once", code="repeated_parameter"))
+    if errors:
+        raise Invalid(errors)
+
+
+def check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if sent in media_types or not (sent or _has_content(request)):
+        return
+    accepted = ", ".join(media_types)
+    name = "Accept-Patch" if request.method == "PATCH" else "Accept"
+    raise UnsupportedMediaType(f"Send the body as Content-Type: {accepted}.", headers={name: accepted})
+
+
+def _has_content(request: Request) -> bool:
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+class BodyLimit:
+    """Answers 413 to a body of more than `limit` bytes, whether its length is declared or it comes in chunks."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        if b"transfer-encoding" in headers:
+            receive = self._count(receive)
+        elif int(headers.get(b"content-length", 0)) > self.limit:  # the server has checked that it is a number
+            await ProblemResponse(self._too_large())(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _count(self, receive: Receive) -> Receive:
+        total = 0
+
+        async def receive_counted() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self.limit:
+                raise self._too_large()
+            return message
+
+        return receive_counted
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"The body must have at most {self.limit} bytes.")
