@@ -1,0 +1,46 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.databases import Backend, PostgreSQL, SQLite, postgresql
+from todo_api.main import create_app
+from todo_api.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def sqlite_backend(tmp_path_factory: pytest.TempPathFactory) -> SQLite:
+    return SQLite(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgresql_backend() -> Iterator[PostgreSQL]:
+    with postgresql() as backend:
+        yield backend
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Every test that asks for it runs on both kinds of database."""
+    backend: Backend = request.getfixturevalue(f"{request.param}_backend")
+    return backend
+
+
+@pytest.fixture
+def database_url(backend: Backend) -> str:
+    """A database of the test's own, at the newest migration."""
+    return backend.migrated()
+
+
+@pytest.fixture
+def client(database_url: str) -> Iterator[TestClient]:
+    """A client of the application, in process, on a database of the test's own."""
+    app = create_app(Settings(database_url=database_url))  # type: ignore[arg-type]  # parsed by the field
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        yield client
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path

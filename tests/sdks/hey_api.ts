@@ -1,0 +1,18 @@
+// The story in the calls of the SDK that @hey-api/openapi-ts generates.
+
+import { createTodo, deleteTodo, getTodo, listTodos, patchTodo, updateTodo } from "./hey_api_sdk";
+import { client } from "./hey_api_sdk/client.gen";
+import { tell } from "./story";
+
+client.setConfig({ baseUrl: process.argv[2] });
+
+const at = (todo_id: number) => ({ path: { todo_id } });
+
+void tell({
+  create: (task) => createTodo({ body: { task } }),
+  list: (query) => listTodos({ query }),
+  get: (id) => getTodo(at(id)),
+  put: (id, task, ifMatch) => updateTodo({ ...at(id), headers: { "If-Match": ifMatch }, body: { task } }),
+  patch: (id, complete) => patchTodo({ ...at(id), body: { complete } }),
+  delete: (id, ifMatch) => deleteTodo({ ...at(id), headers: { "If-Match": ifMatch } }),
+});

@@ -1,0 +1,20 @@
+// The story in the calls of openapi-fetch, on the types that openapi-typescript generates.
+
+import createClient from "openapi-fetch";
+import type { paths } from "./schema";
+import { tell } from "./story";
+
+const client = createClient<paths>({ baseUrl: process.argv[2] });
+
+const at = (todo_id: number) => ({ path: { todo_id } });
+
+void tell({
+  create: (task) => client.POST("/todos", { body: { task } }),
+  list: (query) => client.GET("/todos", { params: { query } }),
+  get: (id) => client.GET("/todos/{todo_id}", { params: at(id) }),
+  put: (id, task, ifMatch) =>
+    client.PUT("/todos/{todo_id}", { params: { ...at(id), header: { "If-Match": ifMatch } }, body: { task } }),
+  patch: (id, complete) => client.PATCH("/todos/{todo_id}", { params: at(id), body: { complete } }),
+  delete: (id, ifMatch) =>
+    client.DELETE("/todos/{todo_id}", { params: { ...at(id), header: { "If-Match": ifMatch } } }),
+});

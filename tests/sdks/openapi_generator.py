@@ -1,0 +1,55 @@
+"""The story in the calls of openapi-generator's `python`."""
+
+import sys
+from collections.abc import Callable
+
+from todo_sdk import ApiClient, ApiException, Configuration, CreateTodoItem, TodoItem, TodosApi, UpdateTodoItem
+from todo_sdk import Problem as SentProblem
+from todo_sdk.api_response import ApiResponse
+
+from tests.sdks.story import Answer, Problem, tell
+
+
+class OpenapiGenerator:
+    def __init__(self, url: str) -> None:
+        self._todos = TodosApi(ApiClient(Configuration(host=url)))
+
+    def create(self, task: str) -> Answer:
+        # The model refuses an empty task before anything is sent, and the server is to refuse it.
+        todo = CreateTodoItem(task=task) if task else CreateTodoItem.model_construct(task=task)
+        return _answer(lambda: self._todos.create_todo_with_http_info(todo))
+
+    def list_page(self, limit: int, cursor: str | None) -> Answer:
+        return _answer(lambda: self._todos.list_todos_with_http_info(limit=limit, cursor=cursor))
+
+    def list_of(self, ids: list[int]) -> Answer:
+        return _answer(lambda: self._todos.list_todos_with_http_info(ids=ids))
+
+    def get(self, todo_id: int) -> Answer:
+        return _answer(lambda: self._todos.get_todo_with_http_info(todo_id))
+
+    def put(self, todo_id: int, task: str, if_match: str) -> Answer:
+        changes = UpdateTodoItem(task=task)
+        return _answer(lambda: self._todos.update_todo_with_http_info(todo_id, changes, if_match=if_match))
+
+    def patch(self, todo_id: int, complete: bool) -> Answer:
+        changes = UpdateTodoItem(complete=complete)
+        return _answer(lambda: self._todos.patch_todo_with_http_info(todo_id, changes))
+
+    def delete(self, todo_id: int, if_match: str | None) -> Answer:
+        return _answer(lambda: self._todos.delete_todo_with_http_info(todo_id, if_match=if_match))
+
+
+def _answer(call: Callable[[], ApiResponse[TodoItem] | ApiResponse[list[TodoItem]] | ApiResponse[None]]) -> Answer:
+    try:
+        response = call()
+    except ApiException as error:
+        sent = error.data
+        assert isinstance(sent, SentProblem)
+        pointers = [each.pointer for each in sent.errors or []]
+        problem = Problem(sent.type, sent.title, sent.status, sent.detail, pointers)
+        return Answer(error.status, error.headers or {}, problem)
+    return Answer(response.status_code, response.headers or {}, response.data)
+
+
+tell(OpenapiGenerator(sys.argv[1]))

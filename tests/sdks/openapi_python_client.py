@@ -1,0 +1,55 @@
+"""The story in the calls of openapi-python-client."""
+
+import sys
+
+from todo_sdk import Client
+from todo_sdk.api.todos import create_todo, delete_todo, get_todo, list_todos, patch_todo, update_todo
+from todo_sdk.models import CreateTodoItem, TodoItem, UpdateTodoItem
+from todo_sdk.models import Problem as SentProblem
+from todo_sdk.types import UNSET, Response, Unset
+
+from tests.sdks.story import Answer, Problem, Todo, tell
+
+
+class OpenapiPythonClient:
+    def __init__(self, url: str) -> None:
+        self._client = Client(url, raise_on_unexpected_status=True)
+
+    def create(self, task: str) -> Answer:
+        return _answer(create_todo.sync_detailed(client=self._client, body=CreateTodoItem(task)))
+
+    def list_page(self, limit: int, cursor: str | None) -> Answer:
+        return _answer(list_todos.sync_detailed(client=self._client, limit=limit, cursor=cursor or UNSET))
+
+    def list_of(self, ids: list[int]) -> Answer:
+        return _answer(list_todos.sync_detailed(client=self._client, ids=ids))
+
+    def get(self, todo_id: int) -> Answer:
+        return _answer(get_todo.sync_detailed(todo_id, client=self._client))
+
+    def put(self, todo_id: int, task: str, if_match: str) -> Answer:
+        changes = UpdateTodoItem(task=task)
+        return _answer(update_todo.sync_detailed(todo_id, client=self._client, body=changes, if_match=if_match))
+
+    def patch(self, todo_id: int, complete: bool) -> Answer:
+        changes = UpdateTodoItem(complete=complete)
+        return _answer(patch_todo.sync_detailed(todo_id, client=self._client, body=changes))
+
+    def delete(self, todo_id: int, if_match: str | None) -> Answer:
+        return _answer(delete_todo.sync_detailed(todo_id, client=self._client, if_match=if_match or UNSET))
+
+
+def _answer(
+    response: Response[SentProblem | TodoItem] | Response[SentProblem | list[TodoItem]] | Response[None],
+) -> Answer:
+    content: Todo | list[TodoItem] | Problem | None
+    if isinstance(response.parsed, SentProblem):
+        sent = response.parsed
+        errors = [] if isinstance(sent.errors, Unset) else sent.errors
+        content = Problem(sent.type_, sent.title, sent.status, sent.detail, [error.pointer for error in errors])
+    else:
+        content = response.parsed
+    return Answer(response.status_code, response.headers, content)
+
+
+tell(OpenapiPythonClient(sys.argv[1]))

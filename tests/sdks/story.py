@@ -1,0 +1,77 @@
+"""What every Python client does."""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Todo(Protocol):
+    id: int
+    task: str
+    complete: bool
+    version: int
+
+
+@dataclass
+class Problem:
+    type: str
+    title: str
+    status: int
+    detail: str
+    pointers: Sequence[str]
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    content: Todo | Sequence[Todo] | Problem | None
+
+
+class Sdk(Protocol):
+    """A generated client, in the few words that the story needs."""
+
+    def create(self, task: str) -> Answer: ...
+    def list_page(self, limit: int, cursor: str | None) -> Answer: ...
+    def list_of(self, ids: list[int]) -> Answer: ...
+    def get(self, todo_id: int) -> Answer: ...
+    def put(self, todo_id: int, task: str, if_match: str) -> Answer: ...
+    def patch(self, todo_id: int, complete: bool) -> Answer: ...
+    def delete(self, todo_id: int, if_match: str | None) -> Answer: ...
+
+
+def tell(sdk: Sdk) -> None:
+    for task in ("Buy milk", "Walk the dog", "Read a book"):
+        show("create", sdk.create(task))
+    first_page = show("list", sdk.list_page(2, None))
+    cursor = re.search(r'[?&]cursor=([^&>]*)[^>]*>; rel="next"', first_page.headers["link"])
+    assert cursor
+    last_page = show("list", sdk.list_page(2, cursor[1]))
+    assert "next" not in last_page.headers.get("link", "")
+    show("list of 1 and 3", sdk.list_of([1, 3]))
+    stale = show("get", sdk.get(1)).headers["etag"]
+    fresh = show("patch", sdk.patch(1, True)).headers["etag"]
+    show("stale put", sdk.put(1, "Buy bread", stale))
+    show("put", sdk.put(1, "Buy bread", fresh))
+    show("stale delete", sdk.delete(1, stale))
+    show("delete", sdk.delete(1, None))
+    show("get", sdk.get(1))
+    show("create", sdk.create(""))
+
+
+def show(step: str, answer: Answer) -> Answer:
+    words = [f"{step}: {answer.status}"]
+    content = answer.content
+    if isinstance(content, Problem):
+        assert content.status == answer.status
+        words.append(f"{content.type}, {content.title}: {content.detail}")
+        words += [f"({pointer})" for pointer in content.pointers]
+    elif isinstance(content, Sequence):
+        words += [f"#{todo.id}" for todo in content]
+    elif content is not None:
+        assert answer.headers["etag"] == f'"{content.version}"'
+        words.append(f"#{content.id} v{content.version} {content.task}, {'done' if content.complete else 'open'}")
+    sys.stdout.write(" ".join(words) + "\n")
+    return answer

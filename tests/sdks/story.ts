@@ -1,0 +1,79 @@
+// What every TypeScript client does.
+
+interface Todo {
+  id: number;
+  task: string;
+  complete: boolean;
+  version: number;
+}
+
+interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  detail: string;
+  errors?: { pointer: string }[];
+}
+
+interface Answer<T> {
+  data?: T;
+  error?: Problem;
+  response: Response;
+}
+
+/** A generated client, in the few words that the story needs. */
+export interface Sdk {
+  create(task: string): Promise<Answer<Todo>>;
+  list(query: { limit?: number; cursor?: string; ids?: number[] }): Promise<Answer<Todo[]>>;
+  get(id: number): Promise<Answer<Todo>>;
+  put(id: number, task: string, ifMatch: string): Promise<Answer<Todo>>;
+  patch(id: number, complete: boolean): Promise<Answer<Todo>>;
+  delete(id: number, ifMatch?: string): Promise<Answer<void>>;
+}
+
+export async function tell(sdk: Sdk): Promise<void> {
+  for (const task of ["Buy milk", "Walk the dog", "Read a book"]) {
+    show("create", await sdk.create(task));
+  }
+  const link = show("list", await sdk.list({ limit: 2 })).get("link");
+  const cursor = link?.match(/[?&]cursor=([^&>]*)[^>]*>; rel="next"/)?.[1];
+  check(cursor);
+  check(!show("list", await sdk.list({ limit: 2, cursor })).get("link")?.includes("next"));
+  show("list of 1 and 3", await sdk.list({ ids: [1, 3] }));
+  const stale = show("get", await sdk.get(1)).get("etag");
+  const fresh = show("patch", await sdk.patch(1, true)).get("etag");
+  check(stale && fresh);
+  show("stale put", await sdk.put(1, "Buy bread", stale));
+  show("put", await sdk.put(1, "Buy bread", fresh));
+  show("stale delete", await sdk.delete(1, stale));
+  show("delete", await sdk.delete(1));
+  show("get", await sdk.get(1));
+  show("create", await sdk.create(""));
+}
+
+function show(step: string, answer: Answer<Todo | Todo[] | void>): Headers {
+  console.log(`${step}: ${answer.response.status}${words(answer)}`);
+  return answer.response.headers;
+}
+
+function words({ data, error, response }: Answer<Todo | Todo[] | void>): string {
+  if (error) {
+    check(error.status === response.status);
+    const pointers = (error.errors ?? []).map(({ pointer }) => ` (${pointer})`);
+    return ` ${error.type}, ${error.title}: ${error.detail}${pointers.join("")}`;
+  }
+  if (Array.isArray(data)) {
+    return data.map(({ id }) => ` #${id}`).join("");
+  }
+  if (response.status === 204 || !data) {
+    return "";
+  }
+  check(response.headers.get("etag") === `"${data.version}"`);
+  return ` #${data.id} v${data.version} ${data.task}, ${data.complete ? "done" : "open"}`;
+}
+
+function check(holds: unknown): asserts holds {
+  if (!holds) {
+    throw new Error("an answer is not what the story needs");
+  }
+}

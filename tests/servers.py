@@ -1,0 +1,91 @@
+"""The real command on a real socket."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2 as httpx
+
+from tests.databases import ROOT
+
+PATIENCE = 30
+"""Seconds after which a process that has not done its work never will."""
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of this project to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+class Server:
+    """A running server, and what it printed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+        self.process = process
+        self._output = output
+        self.url = ""
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
+            if running := re.search(r"Uvicorn running on (http://([^:]+):(\d+))", self.output):
+                self.url = running[1]
+                with suppress(ConnectionRefusedError), socket.create_connection((running[2], int(running[3]))):
+                    return
+            time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
+        raise AssertionError(f"the server did not come up:\n{self.output}")
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server]:
+    """A server that was started and may not be ready; it is killed in the end."""
+    output = folder / f"output-{time.monotonic_ns()}.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
+            cwd=ROOT,
+            env=os.environ | environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield Server(process, output)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(PATIENCE)
+
+
+@contextmanager
+def serving(folder: Path, *command: str, **environment: str) -> Iterator[tuple[Server, httpx.Client]]:
+    """A server that answers, and a client of it."""
+    with starting(folder, *command, **environment) as server:
+        server.wait_until_ready()
+        with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+            yield server, client

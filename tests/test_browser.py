@@ -1,0 +1,100 @@
+"""/docs in a real browser, used as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.databases import SQLite
+from tests.servers import serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import ConsoleMessage, Page
+
+ARGUMENTS = ("--disable-gpu", "--disable-quic")
+"""Beside those of Playwright, among them --headless, --no-sandbox and what keeps Chromium from calling home."""
+
+REPORT_VIOLATIONS = """document.addEventListener("securitypolicyviolation", (event) =>
+    console.error("The policy forbids", event.effectiveDirective, event.blockedURI))"""
+
+
+@pytest.fixture
+def chromium() -> str:
+    """The path of Chromium; where there is none, its tests are skipped, but fail on CI."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    reason = "there is no Chromium on the PATH; on Debian: apt-get install chromium"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def listen_for_complaints(page: Page) -> list[str]:
+    """What the browser will find wrong with the page, as it comes."""
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    page.add_init_script(REPORT_VIOLATIONS)
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
+
+
+def execute(page: Page, operation: str, body: object = None, **parameters: str) -> tuple[str, Any]:
+    """Unfold an operation, fill it in and press Execute; the status and the body that the page shows."""
+    block = page.locator(f"#operations-todos-{operation}")
+    fold = block.locator(".opblock-summary-control")
+    fold.click()
+    for name, value in parameters.items():
+        block.locator(f'tr[data-param-name="{name}"] input').fill(value)
+    if body is not None:
+        block.locator("textarea.body-param__text").fill(json.dumps(body))
+    block.get_by_role("button", name="Execute", exact=True).click()
+    answer = block.locator(".live-responses-table .response")
+    status = answer.locator(".response-col_status").inner_text()
+    shown = answer.locator(".highlight-code pre").all_inner_texts()
+    # An answer that stays could pass for that of the next time. By key: a click waits for the animation to end.
+    block.get_by_role("button", name="Clear", exact=True).press("Enter")
+    fold.press("Enter")
+    return status, json.loads(shown[0]) if shown else None
+
+
+@pytest.mark.slow
+def test_the_docs_try_every_step_of_a_todo_without_another_host_or_a_complaint(
+    chromium: str, folder: Path, sqlite_backend: SQLite
+) -> None:
+    from playwright.sync_api import sync_playwright  # here, as the fast tests run without it
+
+    hosts = set()
+    with (
+        serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, _),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page()
+        page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
+        complaints = listen_for_complaints(page)
+
+        page.goto(f"{server.url}/")
+        assert page.url == f"{server.url}/docs"
+        status, new = execute(page, "create_todo", {"task": "Buy milk"})
+        assert (status, new) == ("201", new | {"id": 1, "task": "Buy milk", "complete": False})
+        assert execute(page, "list_todos") == ("200", [new])
+        status, done = execute(page, "update_todo", {"complete": True}, todo_id="1")
+        assert (status, done) == ("200", done | {"id": 1, "task": "Buy milk", "complete": True})
+        assert execute(page, "list_todos") == ("200", [done])
+        assert execute(page, "delete_todo", todo_id="1") == ("204", None)
+        assert execute(page, "list_todos") == ("200", [])
+
+        assert complaints == []
+        assert hosts == {urlsplit(server.url).netloc}

@@ -1,0 +1,154 @@
+"""The commands, run as a person runs them."""
+
+import sqlite3
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.databases import Backend, SQLite
+from tests.servers import run, serving, starting
+from todo_api.settings import load_settings
+
+
+def test_the_command_migrates_serves_and_keeps_todos(folder: Path, backend: Backend) -> None:
+    url = backend.empty()
+    with serving(folder, TODO_DATABASE_URL=url) as (server, client):
+        created = client.post("/todos", json={"task": "Buy milk"})
+        assert created.status_code == 201
+        assert created.headers["location"] == "/todos/1"
+        assert client.get("/todos").json() == [created.json()]
+        assert client.put("/todos/1", json={"complete": True}).status_code == 200
+        assert client.get("/todos/1").json().items() >= {"id": 1, "task": "Buy milk", "complete": True}.items()
+        assert client.post("/todos", json={"task": "Stay"}).json()["id"] == 2
+        gone = client.delete("/todos/1")
+        assert (gone.status_code, gone.content, gone.headers.get("content-type")) == (204, b"", None)
+        assert "server" not in gone.headers
+        assert server.stop() == 0
+
+    with serving(folder, TODO_DATABASE_URL=url) as (_, client):
+        assert [todo["task"] for todo in client.get("/todos").json()] == ["Stay"]
+
+
+def test_the_command_prints_its_address_and_that_of_the_docs(folder: Path, sqlite_backend: SQLite) -> None:
+    with serving(folder, TODO_DATABASE_URL=sqlite_backend.empty()) as (server, _):
+        assert f"todo_api serves {server.url}, and describes itself at {server.url}/docs" in server.output
+
+
+def test_help_names_every_option(sqlite_backend: SQLite) -> None:
+    shown = run("todo_api", "--help")
+
+    assert shown.returncode == 0
+    for option in ("--host", "--port", "--workers"):
+        assert option in shown.stdout
+
+
+def test_processes_started_at_once_on_an_empty_database_all_serve(folder: Path, backend: Backend) -> None:
+    url = backend.empty()
+    with ExitStack() as stack:
+        servers = [stack.enter_context(starting(folder, TODO_DATABASE_URL=url)) for _ in range(3)]
+        for server in servers:
+            server.wait_until_ready()
+
+
+def test_several_workers_share_one_database(folder: Path, backend: Backend) -> None:
+    command = ("todo_api", "--port", "0", "--workers", "2")
+    with serving(folder, *command, TODO_DATABASE_URL=backend.empty()) as (server, client):
+        for number in range(20):
+            assert (
+                client.post("/todos", json={"task": f"task {number}"}, headers={"connection": "close"}).status_code
+                == 201
+            )
+
+        assert len(client.get("/todos").json()) == 20
+        assert server.stop() == 0
+
+
+def test_a_server_by_hand_serves_a_migrated_database(folder: Path, sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.empty()
+    assert run("alembic", "upgrade", "head", TODO_DATABASE_URL=url).returncode == 0
+    with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (_, client):
+        assert client.get("/todos").json() == []
+
+
+def test_a_server_by_hand_refuses_a_database_that_is_not_migrated(backend: Backend) -> None:
+    refused = run("uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=backend.empty())
+
+    assert refused.returncode != 0
+    assert "run: alembic upgrade head" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+BAD_SETTINGS = {
+    "an unknown setting": ({"TODO_PROT": "8000"}, "TODO_PROT is not a setting; did you mean 'TODO_PORT'?"),
+    "a port that is no number": ({"TODO_PORT": "http"}, "TODO_PORT: "),
+    "a port out of range": ({"TODO_PORT": "65536"}, "TODO_PORT: "),
+    "no workers": ({"TODO_WORKERS": "0"}, "TODO_WORKERS: "),
+    "an unknown log level": ({"TODO_LOG_LEVEL": "loud"}, "TODO_LOG_LEVEL: "),
+    "no URL at all": ({"TODO_DATABASE_URL": "hunter2"}, "TODO_DATABASE_URL: is not a database URL"),
+    "an unknown database": (
+        {"TODO_DATABASE_URL": "mysql://me:hunter2@localhost/todo"},
+        "TODO_DATABASE_URL: names the unknown",
+    ),
+    "a database in memory": ({"TODO_DATABASE_URL": "sqlite://"}, "TODO_DATABASE_URL: must name a file"),
+    "a bad port in the URL": (
+        {"TODO_DATABASE_URL": "postgresql://me:hunter2@localhost:port/todo"},
+        "TODO_DATABASE_URL: is not",
+    ),
+    "a driver that is not there": (
+        {"TODO_DATABASE_URL": "postgresql+psycopg://localhost/todo"},
+        "TODO_DATABASE_URL: needs a",
+    ),
+    "an origin with a path": ({"TODO_CORS_ORIGINS": "https://app.example/x"}, "TODO_CORS_ORIGINS: must be origins"),
+    "a switch that is neither": ({"TODO_REQUIRE_IF_MATCH": "perhaps"}, "TODO_REQUIRE_IF_MATCH: "),
+    "a plain DATABASE_URL": ({"DATABASE_URL": "hunter2"}, "DATABASE_URL: is not a database URL"),
+}
+
+
+@pytest.mark.parametrize(("environment", "line"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys())
+def test_a_wrong_setting_is_said_in_one_line_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], line: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit) as refused:
+        load_settings()
+    assert str(refused.value).startswith(f"todo_api: {line}")
+    assert "hunter2" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+NOWHERE = "postgres://me:hunter2@127.0.0.1:1/todo"
+SHOWN = "postgresql+asyncpg://me:***@127.0.0.1:1/todo"
+UNREACHABLE = {
+    "a folder that is not there": (
+        "todo_api",
+        "sqlite:////no/such/folder/todo.db",
+        "sqlite+in_place:////no/such/folder/",
+    ),
+    "an unknown option": ("todo_api", f"{NOWHERE}?colour=red", f"{SHOWN}?colour=red"),
+    "a server that is not there": ("todo_api", NOWHERE, SHOWN),
+    "alembic": ("alembic upgrade head", NOWHERE, SHOWN),
+    "a server by hand": ("uvicorn todo_api.main:app --port 0", NOWHERE, SHOWN),
+}
+
+
+@pytest.mark.parametrize(("command", "url", "shown"), UNREACHABLE.values(), ids=UNREACHABLE.keys())
+def test_a_database_that_cannot_be_opened_is_said_in_one_line(command: str, url: str, shown: str) -> None:
+    refused = run(*command.split(), TODO_DATABASE_URL=url)
+
+    said = [line.removeprefix("ERROR:    ") for line in refused.stderr.splitlines() if not line.startswith("INFO:")]
+    assert refused.returncode != 0
+    assert said[0].startswith(f"todo_api: cannot open the database {shown}")
+    assert said[1:] in ([], ["Application startup failed. Exiting."])
+    assert "hunter2" not in refused.stderr
+
+
+def test_an_empty_setting_counts_as_absent(folder: Path, sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.empty()
+    with serving(folder, TODO_DATABASE_URL="", DATABASE_URL=url, TODO_LOG_LEVEL="") as (_, client):
+        assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
+
+    path = url.removeprefix("sqlite:///")
+    assert sqlite3.connect(path).execute("SELECT task FROM todo_items").fetchall() == [("Buy milk",)]

@@ -1,0 +1,167 @@
+"""Many clients at once, and another process that holds the database."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import httpx2 as httpx
+import pytest
+
+from tests.databases import PostgreSQL, SQLite
+from tests.servers import serving
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def client(folder: Path, database_url: str) -> Iterator[httpx.Client]:
+    """A client of a server on a database of the test's own."""
+    with serving(folder, TODO_DATABASE_URL=database_url) as (_, client):
+        yield client
+
+
+def at_once(calls: list[tuple[str, str, object]], client: httpx.Client) -> list[httpx.Response]:
+    with ThreadPoolExecutor(32) as threads:
+        return list(threads.map(lambda call: client.request(call[0], call[1], json=call[2]), calls))
+
+
+def test_todos_created_at_once_all_exist_under_ids_of_their_own(client: httpx.Client) -> None:
+    answers = at_once([("POST", "/todos", {"task": f"task {number}"}) for number in range(200)], client)
+
+    assert {answer.status_code for answer in answers} == {201}
+    assert {answer.json()["id"] for answer in answers} == set(range(1, 201))
+    assert len(client.get("/todos?limit=500").json()) == 200
+
+
+def test_updates_of_different_members_at_once_both_survive(client: httpx.Client) -> None:
+    for number in range(1, 21):
+        client.post("/todos", json={"task": "old"})
+        answers = at_once(
+            [("PUT", f"/todos/{number}", {"task": "new"}), ("PATCH", f"/todos/{number}", {"complete": True})], client
+        )
+
+        assert {answer.status_code for answer in answers} == {200}
+        assert client.get(f"/todos/{number}").json() == {
+            "id": number,
+            "task": "new",
+            "complete": True,
+            "version": 3,
+        }
+
+
+def test_each_version_is_changed_once_however_many_try(client: httpx.Client) -> None:
+    client.post("/todos", json={"task": "version 1"})
+    with ThreadPoolExecutor(16) as threads:
+        for version in range(1, 11):
+
+            def change(number: int, version: int = version) -> httpx.Response:
+                body = {"task": f"version {version + 1} by {number}"}
+                return client.put("/todos/1", json=body, headers={"if-match": f'"{version}"'})
+
+            answers = list(threads.map(change, range(8)))
+            winners = [answer.json() for answer in answers if answer.status_code == 200]
+
+            assert sorted(answer.status_code for answer in answers) == [200] + [412] * 7
+            assert client.get("/todos/1").json() == winners[0]
+            assert winners[0]["version"] == version + 1
+
+
+def test_a_todo_is_deleted_once_however_many_try(client: httpx.Client) -> None:
+    for number in range(1, 11):
+        client.post("/todos", json={"task": "old"})
+        calls: list[tuple[str, str, object]] = [("DELETE", f"/todos/{number}", None)] * 8
+        calls += [("PUT", f"/todos/{number}", {"complete": True})] * 8
+        answers = at_once(calls, client)
+
+        assert [answer.status_code for answer in answers[:8]].count(204) == 1
+        assert {answer.status_code for answer in answers[:8]} == {204, 404}
+        assert {answer.status_code for answer in answers[8:]} <= {200, 404}
+        assert client.get(f"/todos/{number}").status_code == 404
+
+
+@contextmanager
+def write_lock(database_url: str) -> Iterator[sqlite3.Connection]:
+    """Holds SQLite's write lock, as another process would."""
+    holder = sqlite3.connect(
+        database_url.removeprefix("sqlite:///"), isolation_level=None, timeout=30, check_same_thread=False
+    )
+    holder.execute("BEGIN IMMEDIATE")
+    try:
+        yield holder
+    finally:
+        holder.close()
+
+
+def test_while_another_process_writes_reads_go_on_and_writes_wait(folder: Path, sqlite_backend: SQLite) -> None:
+    database_url = sqlite_backend.migrated()
+    with serving(folder, TODO_DATABASE_URL=database_url) as (_, client):
+        client.post("/todos", json={"task": "Buy milk"})
+        with write_lock(database_url) as holder, ThreadPoolExecutor(8) as threads:
+            waiting = [threads.submit(client.put, "/todos/1", json={"complete": True}) for _ in range(4)]
+            reads = [client.get("/todos/1").json()["complete"] for _ in range(50)]
+            done_while_locked = [write.done() for write in waiting]
+            holder.execute("COMMIT")
+
+            assert reads == [False] * 50
+            assert done_while_locked == [False] * 4
+            assert [write.result().status_code for write in waiting] == [200] * 4
+        assert client.get("/todos/1").json()["complete"] is True
+
+
+def test_a_write_that_waited_too_long_is_told_to_try_again(folder: Path, sqlite_backend: SQLite) -> None:
+    database_url = sqlite_backend.migrated()
+    with serving(folder, TODO_DATABASE_URL=database_url) as (server, client):
+        with write_lock(database_url):
+            refused = client.post("/todos", json={"task": "Buy milk"})
+
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert "Traceback" not in server.output
+        assert client.get("/todos").json() == []
+        assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
+
+
+def test_more_clients_than_connections_are_all_served(client: httpx.Client) -> None:
+    answers = at_once([("POST", "/todos", {"task": "x"}), ("GET", "/todos?limit=5", None)] * 150, client)
+
+    assert {answer.status_code for answer in answers} == {200, 201}
+
+
+def test_a_change_of_a_todo_that_is_locked_too_long_is_told_to_try_again(
+    folder: Path, postgresql_backend: PostgreSQL
+) -> None:
+    database_url = postgresql_backend.migrated()
+    with serving(folder, TODO_DATABASE_URL=database_url) as (server, client):
+        client.post("/todos", json={"task": "Buy milk"})
+
+        async def change_while_locked() -> httpx.Response:
+            holder = await asyncpg.connect(database_url)
+            async with holder.transaction():
+                await holder.execute("SELECT * FROM todo_items FOR UPDATE")
+                answer = await asyncio.to_thread(client.put, "/todos/1", json={"complete": True})
+            await holder.close()
+            return answer
+
+        refused = asyncio.run(change_while_locked())
+
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert "Traceback" not in server.output
+        assert client.put("/todos/1", json={"complete": True}).json()["version"] == 2
+
+
+def test_lost_connections_are_replaced(folder: Path, postgresql_backend: PostgreSQL) -> None:
+    with serving(folder, TODO_DATABASE_URL=postgresql_backend.migrated()) as (_, client):
+        client.post("/todos", json={"task": "Buy milk"})
+        for _ in range(3):
+            postgresql_backend.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo_api'"
+            )
+
+            assert client.get("/todos/1").status_code == 200
+            assert client.put("/todos/1", json={"complete": True}).status_code == 200

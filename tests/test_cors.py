@@ -1,0 +1,54 @@
+"""Web pages of other origins."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from tests.databases import SQLite
+from todo_api.main import create_app
+from todo_api.settings import Settings
+
+PREFLIGHT = {
+    "origin": "https://app.example",
+    "access-control-request-method": "PATCH",
+    "access-control-request-headers": "content-type, if-match",
+}
+
+
+@pytest.fixture
+def open_client(sqlite_backend: SQLite) -> Iterator[TestClient]:
+    """A client of a server with TODO_CORS_ORIGINS=https://app.example."""
+    settings = Settings(database_url=sqlite_backend.migrated(), cors_origins=["https://app.example"])  # type: ignore[arg-type]
+    with TestClient(create_app(settings)) as client:
+        yield client
+
+
+def test_no_other_origin_may_call_unless_the_settings_name_it(client: TestClient) -> None:
+    assert not [name for name in client.options("/todos/1", headers=PREFLIGHT).headers if name.startswith("access-")]
+    assert not [name for name in client.get("/todos", headers=PREFLIGHT).headers if name.startswith("access-")]
+
+
+def test_an_origin_of_the_settings_may_call_and_see_the_headers(open_client: TestClient) -> None:
+    preflight = open_client.options("/todos/1", headers=PREFLIGHT)
+    called = open_client.get("/todos", headers=PREFLIGHT)
+    failed = open_client.get("/todos/7", headers=PREFLIGHT)
+
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+    assert "PATCH" in preflight.headers["access-control-allow-methods"]
+    assert called.headers["access-control-allow-origin"] == "https://app.example"
+    assert called.headers["access-control-expose-headers"] == (
+        "ETag, Link, Location, Retry-After, X-Request-Id, X-Total-Count"
+    )
+    assert failed.headers["access-control-allow-origin"] == "https://app.example"
+
+
+def test_another_origin_may_not_call(open_client: TestClient) -> None:
+    preflight = open_client.options("/todos/1", headers=PREFLIGHT | {"origin": "https://evil.example"})
+
+    assert preflight.status_code == 400
+    assert preflight.headers["content-type"] == "application/problem+json"
+    assert "access-control-allow-origin" not in preflight.headers
+    called = open_client.get("/todos", headers={"origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in called.headers

@@ -1,0 +1,245 @@
+"""Lists: pages by key, filters, sorts and counts."""
+
+import base64
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+
+
+def fill(client: TestClient, *tasks: str) -> None:
+    for task in tasks:
+        client.post("/todos", json={"task": task.removeprefix("x "), "complete": task.startswith("x ")})
+
+
+def next_page(answer: httpx.Response) -> str | None:
+    link = answer.headers.get("link")
+    if link is None:
+        return None
+    found = re.fullmatch(r'<([^>]+)>; rel="next"', link)
+    assert found
+    return str(answer.url.join(found[1]))
+
+
+def pages(client: TestClient, address: str) -> list[list[str]]:
+    """The tasks of each page."""
+    found = []
+    following: str | None = address
+    while following is not None:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.text
+        found.append([todo["task"] for todo in answer.json()])
+        following = next_page(answer)
+    return found
+
+
+def test_pages_lead_through_the_whole_list(client: TestClient) -> None:
+    fill(client, "a", "b", "c", "d", "e")
+
+    assert pages(client, "/todos?limit=2") == [["a", "b"], ["c", "d"], ["e"]]
+    assert pages(client, "/todos?limit=5") == [["a", "b", "c", "d", "e"]]
+    assert pages(client, "/todos") == [["a", "b", "c", "d", "e"]]
+
+
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("id", "bCaéAb"),
+        ("-id", "bAéaCb"),
+        ("task", "ACabbé"),
+        ("-task", "ébbaCA"),
+        ("complete", "bCébaA"),
+        ("-complete", "aAbCéb"),
+        ("complete,-task", "ébbCaA"),
+        ("-complete,task,-id", "AaCbbé"),
+        ("task,-id", "ACabbé"),
+        ("version,id", "bCaéAb"),
+        ("id,task", "bCaéAb"),
+        ("task,task", "ACabbé"),
+    ],
+)
+def test_a_sorted_list_is_the_same_on_pages_of_every_size(client: TestClient, sort: str, order: str) -> None:
+    fill(client, "b", "C", "x a", "é", "x A", "b")
+
+    assert ["".join(page) for page in pages(client, f"/todos?sort={sort}")] == [order]
+    for limit in (1, 2, 5):
+        assert "".join("".join(page) for page in pages(client, f"/todos?sort={sort}&limit={limit}")) == order
+
+
+def test_ties_are_broken_by_id(client: TestClient) -> None:
+    fill(client, "b", "a", "b", "a")
+
+    assert [todo["id"] for todo in client.get("/todos?sort=task").json()] == [2, 4, 1, 3]
+    assert [todo["id"] for todo in client.get("/todos?sort=-task").json()] == [1, 3, 2, 4]
+    assert [todo["id"] for todo in client.get("/todos?sort=task,-id").json()] == [4, 2, 3, 1]
+
+
+def test_what_comes_and_goes_between_two_pages_moves_nothing_else(client: TestClient) -> None:
+    fill(client, "a", "b", "c", "d", "e", "f")
+    first = client.get("/todos?limit=3")
+    client.delete("/todos/1")
+    client.delete("/todos/3")
+    client.delete("/todos/5")
+    fill(client, "g")
+
+    following = next_page(first)
+    assert following is not None
+    assert [todo["task"] for todo in client.get(following).json()] == ["d", "f", "g"]
+
+
+def test_the_next_page_keeps_every_parameter(client: TestClient) -> None:
+    fill(client, *(f"buy {number} %" for number in range(5)))
+    asked = "/todos?limit=2&complete=false&q=BUY+%25&sort=-task&count=true&ids=5&ids=4&ids=3&ids=1"
+    first = client.get(asked)
+
+    following = next_page(first)
+    assert following is not None
+    sent, kept = parse_qs(urlsplit(asked).query), parse_qs(urlsplit(following).query)
+    kept.pop("cursor")
+    assert kept == sent
+    assert [todo["id"] for todo in first.json()] == [5, 4]
+    assert [todo["id"] for todo in client.get(following).json()] == [3, 1]
+
+
+def test_a_list_is_filtered_by_complete(client: TestClient) -> None:
+    fill(client, "a", "x b", "c")
+
+    assert pages(client, "/todos?complete=true") == [["b"]]
+    assert pages(client, "/todos?complete=false&limit=1") == [["a"], ["c"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("milk", ["Buy MILK", "milk 100%"]),
+        ("MiL", ["Buy MILK", "milk 100%"]),
+        ("uy mil", ["Buy MILK"]),
+        ("milk buy", ["Buy MILK"]),
+        ("%", ["milk 100%"]),
+        ("_", ["snake_case"]),
+        ("\\", ["back\\slash"]),
+        ("éclair", ["Éclair"]),
+        ("ÉCLAIR", ["Éclair"]),
+        ("nothing", []),
+    ],
+)
+def test_words_are_found_in_any_case_and_literally(client: TestClient, words: str, found: list[str]) -> None:
+    fill(client, "Buy MILK", "milk 100%", "snake_case", "snakeXcase", "back\\slash", "Éclair")
+
+    assert [todo["task"] for todo in client.get("/todos", params={"q": words}).json()] == found
+
+
+def test_todos_are_found_by_their_ids(client: TestClient) -> None:
+    fill(client, "a", "b", "c")
+
+    assert pages(client, "/todos?ids=3&ids=1&ids=99") == [["a", "c"]]
+
+
+def test_a_list_counts_what_matches_on_all_pages(client: TestClient) -> None:
+    fill(client, "a", "x b", "c", "d")
+
+    assert client.get("/todos?count=true&limit=1").headers["x-total-count"] == "4"
+    assert client.get("/todos?count=true&complete=false&q=c").headers["x-total-count"] == "1"
+    assert "x-total-count" not in client.get("/todos?limit=1").headers
+    assert "x-total-count" not in client.get("/todos?count=false").headers
+
+
+BAD_QUERIES = {
+    "sort=colour": ("sort", "names an unknown member; the known ones are id, task, complete, version"),
+    "sort=tsk": ("sort", "names an unknown member; did you mean 'task'?"),
+    "sort=": ("sort", None),
+    "sort=task,": ("sort", None),
+    "sort=--task": ("sort", None),
+    "complete=yes": ("complete", "must be true or false"),
+    "complete=1": ("complete", None),
+    "complete=": ("complete", None),
+    "count=TRUE": ("count", None),
+    "ids=0": ("ids.0", None),
+    "ids=1,2": ("ids.0", "must be an integer"),
+    "&".join(f"ids={number}" for number in range(1, 102)): ("ids", None),
+    "limit=1.0": ("limit", "must be an integer"),
+    "limit=%2B1": ("limit", None),
+    "limit=1_0": ("limit", None),
+    "q=": ("q", None),
+    "q=%20": ("q", None),
+    "q=a%00b": ("q", None),
+    "q=" + "x" * 201: ("q", None),
+    "limit=1&limit=2": ("limit", "may be given once"),
+    "q=a&q=b": ("q", "may be given once"),
+    "complet=true": ("complet", "is not a parameter of this operation; did you mean 'complete'?"),
+    "offset=5": ("offset", "is not a parameter of this operation"),
+}
+
+
+@pytest.mark.parametrize(("query", "pointer", "detail"), [(query, *said) for query, said in BAD_QUERIES.items()])
+def test_a_bad_query_is_refused_by_the_name_of_the_parameter(
+    client: TestClient, query: str, pointer: str, detail: str | None
+) -> None:
+    answer = client.get(f"/todos?{query}")
+
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert detail is None or error["detail"] == detail
+
+
+def forged(*content: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+
+
+def test_a_cursor_of_another_query_is_refused(client: TestClient) -> None:
+    fill(client, "a", "b", "c")
+    link = next_page(client.get("/todos?limit=1"))
+    assert link is not None
+    cursor = parse_qs(urlsplit(link).query)["cursor"][0]
+    fingerprint = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
+
+    assert client.get("/todos", params={"cursor": cursor, "limit": 2, "count": "true"}).status_code == 200
+    bad = [
+        {"cursor": cursor, "sort": "-id"},
+        {"cursor": cursor, "complete": "false"},
+        {"cursor": cursor, "q": "a"},
+        {"cursor": cursor, "ids": "1"},
+    ]
+    bad += [
+        {"cursor": text}
+        for text in (
+            "",
+            "x",
+            "é",
+            cursor[:-2],
+            cursor + "AAAA",
+            "W" * 8192,
+            forged(),
+            forged(fingerprint),
+            forged(fingerprint, 1, 2),
+            forged(fingerprint, "1; DROP TABLE todo_items"),
+            forged(fingerprint, 0),
+            forged(fingerprint, 2**63),
+            forged(fingerprint, None),
+            forged(fingerprint, {}),
+            forged("0" * 16, 1),
+            base64.urlsafe_b64encode(b"[" * 5000).decode(),
+        )
+    ]
+    for query in bad:
+        answer = client.get("/todos", params=query)
+
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "cursor"
+
+
+def test_head_answers_as_get_without_the_body(client: TestClient) -> None:
+    fill(client, "a", "b")
+    for path in ("/todos?limit=1&count=true", "/todos/1", "/openapi.json", "/docs", "/todos/7"):
+        got, head = client.get(path), client.head(path)
+
+        assert head.status_code == got.status_code
+        assert head.content == b""
+        ignored = {"x-request-id", "date"}
+        assert {name: value for name, value in head.headers.items() if name not in ignored} == {
+            name: value for name, value in got.headers.items() if name not in ignored
+        }

@@ -1,0 +1,112 @@
+"""The OpenAPI document by the judgment of others: of its standard, of two linters, and of a fuzzer of the server."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from tests.databases import ROOT, Backend
+from tests.servers import serving
+from todo_api.main import create_app
+from todo_api.settings import Settings
+
+LINTERS = ROOT / "tests" / "linters"
+PATIENCE = 600
+"""Seconds after which a tool will never end."""
+QUIET = {
+    "DO_NOT_TRACK": "1",
+    "NO_COLOR": "1",
+    "NPM_CONFIG_UPDATE_NOTIFIER": "false",
+    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
+    "REDOCLY_TELEMETRY": "off",
+    "SCARF_ANALYTICS": "false",
+}
+"""Keeps the tools from telling anybody that they run, and from asking for newer versions of themselves."""
+
+
+def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | QUIET | environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+@pytest.fixture
+def document() -> Any:
+    """The document as it is served; no database is opened for it."""
+    app = create_app(Settings(database_url="sqlite:///unused.db"))  # type: ignore[arg-type]  # parsed by the field
+    return TestClient(app).get("/openapi.json").json()
+
+
+@pytest.fixture
+def file(folder: Path, document: Any) -> Path:
+    path = folder / "openapi.json"
+    path.write_text(json.dumps(document, indent=2))  # in lines: the linters name the line of what they find
+    return path
+
+
+@pytest.fixture(scope="session")
+def linters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the linters' commands, installed as the lock file says."""
+    folder = tmp_path_factory.mktemp("linters")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(LINTERS / name, folder / name)
+    installed = run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    assert installed.returncode == 0, installed.stderr
+    return folder / "node_modules" / ".bin"
+
+
+def test_the_document_keeps_to_the_openapi_standard(document: Any) -> None:
+    assert document["openapi"].startswith("3.1.")
+    assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+@pytest.mark.slow
+def test_spectral_finds_nothing_in_the_document(linters: Path, file: Path) -> None:
+    ruleset = LINTERS / "spectral.yaml"
+    linted = run(file.parent, linters / "spectral", "lint", "--ruleset", ruleset, "--fail-severity", "hint", file)
+
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.slow
+def test_redocly_finds_nothing_in_the_document(linters: Path, file: Path) -> None:
+    linted = run(file.parent, linters / "redocly", "lint", "--extends", "recommended", "--format", "json", file.name)
+
+    assert linted.stdout, linted.stderr
+    problems = json.loads(linted.stdout)["problems"]
+    assert [
+        f"{each['severity']} {each['ruleId']}: {each['message']} {each['location'][0]['pointer']}" for each in problems
+    ] == []
+
+
+@pytest.mark.slow
+def test_the_server_does_what_the_document_says_whatever_it_is_sent(folder: Path, backend: Backend) -> None:
+    with serving(folder, TODO_DATABASE_URL=backend.empty()) as (server, _):
+        fuzzed = run(
+            folder,
+            *(sys.executable, "-m", "schemathesis.cli", "--config-file", LINTERS / "schemathesis.toml", "run"),
+            *("--report", "json", "--report-json-path", folder / "report.json", f"{server.url}/openapi.json"),
+            SCHEMATHESIS_HOOKS=str(LINTERS / "hooks.py"),
+        )
+
+        assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr
+        assert server.process.poll() is None
+    report = json.loads((folder / "report.json").read_text())
+    assert report["operations"]["tested"] == report["operations"]["total"]
+    # A phase without anything to do passes as well.
+    assert {phase: result["status"] for phase, result in report["phases"].items()} == dict.fromkeys(
+        ("examples", "coverage", "fuzzing", "stateful"), "success"
+    )

@@ -1,0 +1,102 @@
+"""The clients that other generators generate, and what type checkers say of all of them."""
+
+import os
+import sys
+from importlib.resources import files
+from pathlib import Path
+from shutil import copy
+
+import pytest
+
+from tests.databases import SQLite
+from tests.sdks.running import (
+    SDKS,
+    STORY,
+    described_server,
+    run_openapi_python_client,
+    run_program,
+    run_python_client,
+)
+
+pytestmark = pytest.mark.slow
+
+ANNOTATIONS = "/usr/share/java/geronimo-annotation-1.3-spec.jar"
+"""From the Debian package libgeronimo-annotation-1.3-spec-java: `javax.annotation`, which the JDK no longer has."""
+TYPESCRIPT_GENERATORS = {
+    "openapi_fetch": ("openapi-typescript", "openapi.json", "--output", "schema.ts"),
+    "hey_api": ("openapi-ts", "--input", "openapi.json", "--output", "hey_api_sdk"),
+}
+"""The command that generates what the client of that name imports."""
+
+
+def openapi_generator() -> str:
+    """The file with the program; it also holds the Jackson that the Java client needs."""
+    return str(files("openapi_generator_cli") / "openapi-generator.jar")
+
+
+def run_openapi_generator(generator: str, document: Path, output: Path, *options: str) -> None:
+    paths = ("--input-spec", document, "--output", output)
+    run_program("java", "-jar", openapi_generator(), "generate", "--generator-name", generator, *paths, *options)
+
+
+def check_types(client: str, folder: Path) -> None:
+    """Have mypy check the calls of a client against the package that was generated into the folder."""
+    # Not with the settings of this project, where the package is not there and counts as untyped.
+    options = ("--config-file=", "--strict", "--follow-imports=silent", "--cache-dir", folder / "types")
+    run_program(sys.executable, "-m", "mypy", *options, "-m", f"tests.sdks.{client}", MYPYPATH=str(folder))
+
+
+def test_a_client_of_openapi_python_client_is_typed(folder: Path, sqlite_backend: SQLite) -> None:
+    with described_server(folder, sqlite_backend) as (_, document):
+        run_openapi_python_client(document, folder)
+
+    check_types("openapi_python_client", folder)
+
+
+def test_a_python_client_of_openapi_generator_works_and_is_typed(folder: Path, sqlite_backend: SQLite) -> None:
+    with described_server(folder, sqlite_backend) as (server, document):
+        run_openapi_generator("python", document, folder, "--package-name", "todo_sdk")
+
+        assert run_python_client("openapi_generator", folder, server) == STORY
+    check_types("openapi_generator", folder)
+
+
+def test_a_java_client_of_openapi_generator_works(folder: Path, sqlite_backend: SQLite) -> None:
+    sdk, classes = folder / "sdk", folder / "classes"
+    libraries = os.pathsep.join([openapi_generator(), ANNOTATIONS])
+    with described_server(folder, sqlite_backend) as (server, document):
+        options = ("--library", "native", "--additional-properties", "openApiNullable=false")
+        run_openapi_generator("java", document, sdk, *options)
+        sources = (SDKS / "Main.java", *sdk.glob("src/main/**/*.java"))
+        run_program("javac", "-d", classes, "-classpath", libraries, *sources)
+
+        told = run_program("java", "-classpath", os.pathsep.join([str(classes), libraries]), "Main", server.url)
+        assert told == STORY
+        # The client of the JDK asks for HTTP/2 with a first request, and its body must arrive nevertheless.
+        assert "Unsupported upgrade request" in server.output
+
+
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generators, the compiler and the libraries of package-lock.json."""
+    folder = tmp_path_factory.mktemp("npm")
+    for name in ("package.json", "package-lock.json"):
+        copy(SDKS / name, folder)
+    run_program("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+    return folder / "node_modules"
+
+
+@pytest.mark.parametrize("client", TYPESCRIPT_GENERATORS)
+def test_a_typescript_client_works_and_is_typed(
+    client: str, node_modules: Path, folder: Path, sqlite_backend: SQLite
+) -> None:
+    (folder / "node_modules").symlink_to(node_modules)
+    for source in (f"{client}.ts", "story.ts"):
+        copy(SDKS / source, folder)
+    generator, *options = TYPESCRIPT_GENERATORS[client]
+    with described_server(folder, sqlite_backend) as (server, _):
+        run_program(node_modules / ".bin" / generator, *options, folder=folder)
+        strict = ("--strict", "--skipLibCheck", "--target", "es2022", "--module", "nodenext", "--types", "node")
+        run_program(node_modules / ".bin" / "tsc", *strict, f"{client}.ts", folder=folder)
+
+        assert run_program("node", f"{client}.js", server.url, folder=folder) == STORY
