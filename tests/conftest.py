@@ -4,9 +4,8 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.applications import in_process
 from tests.databases import Backend, PostgreSQL, SQLite, postgresql
-from todo_api.main import create_app
-from todo_api.settings import Settings
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +35,7 @@ def database_url(backend: Backend) -> str:
 @pytest.fixture
 def client(database_url: str) -> Iterator[TestClient]:
     """A client of the application, in process, on a database of the test's own."""
-    app = create_app(Settings(database_url=database_url))  # type: ignore[arg-type]  # parsed by the field
-    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+    with in_process(database_url=database_url) as client:
         yield client
 
 

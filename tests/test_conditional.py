@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.applications import in_process
 from tests.databases import Backend
-from todo_api.main import create_app
-from todo_api.settings import Settings
 
 CHANGES = [("PUT", {"complete": True}, 200), ("PATCH", {"complete": True}, 200), ("DELETE", None, 204)]
 
@@ -113,8 +112,7 @@ def test_a_bad_change_of_another_version_is_told_what_is_bad(client: TestClient)
 @pytest.fixture
 def strict_client(backend: Backend) -> Iterator[TestClient]:
     """A client of a server with TODO_REQUIRE_IF_MATCH=true."""
-    settings = Settings(database_url=backend.migrated(), require_if_match=True)  # type: ignore[arg-type]
-    with TestClient(create_app(settings)) as client:
+    with in_process(database_url=backend.migrated(), require_if_match=True) as client:
         client.post("/todos", json={"task": "Buy milk"})
         yield client
 

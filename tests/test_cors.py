@@ -5,9 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.applications import in_process
 from tests.databases import SQLite
-from todo_api.main import create_app
-from todo_api.settings import Settings
 
 PREFLIGHT = {
     "origin": "https://app.example",
@@ -19,8 +18,7 @@ PREFLIGHT = {
 @pytest.fixture
 def open_client(sqlite_backend: SQLite) -> Iterator[TestClient]:
     """A client of a server with TODO_CORS_ORIGINS=https://app.example."""
-    settings = Settings(database_url=sqlite_backend.migrated(), cors_origins=["https://app.example"])  # type: ignore[arg-type]
-    with TestClient(create_app(settings)) as client:
+    with in_process(database_url=sqlite_backend.migrated(), cors_origins=["https://app.example"]) as client:
         yield client
 
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.applications import in_process
 from tests.databases import ROOT, Backend
 from tests.servers import serving
-from todo_api.main import create_app
-from todo_api.settings import Settings
 
 LINTERS = ROOT / "tests" / "linters"
 PATIENCE = 600
@@ -46,8 +44,7 @@ def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.Co
 @pytest.fixture
 def document() -> Any:
     """The document as it is served; no database is opened for it."""
-    app = create_app(Settings(database_url="sqlite:///unused.db"))  # type: ignore[arg-type]  # parsed by the field
-    return TestClient(app).get("/openapi.json").json()
+    return in_process(database_url="sqlite:///unused.db").get("/openapi.json").json()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from sqlmodel import Field
 
 from todo_api import errors
 from todo_api.fields import BIG_INTEGER, Id, Line
-from todo_api.request_id import RequestId
+from todo_api.response_headers import ResponseHeaders
 from todo_api.table import Changes, New, ServerSet, Table
 
 
@@ -44,7 +44,7 @@ class Book(Table, table=True):
 def client() -> Iterator[TestClient]:
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(RequestId)
+    app.add_middleware(ResponseHeaders)
 
     @app.post("/books")
     async def create_book(book: New[Book]) -> Book:

@@ -1,4 +1,4 @@
-"""`python -m todo_api`: bring the database to the newest migration, then serve."""
+"""`python -m todo_api`: bring the database to the newest migration, then serve, or do what the command says."""
 
 import signal
 import socket
@@ -7,6 +7,8 @@ from argparse import ArgumentParser, Namespace
 
 import uvicorn
 
+from todo_api import commands
+from todo_api.callers import is_loopback
 from todo_api.settings import Settings, load_settings
 from todo_api.startup import migrate
 
@@ -19,10 +21,20 @@ GRACEFUL_SHUTDOWN = 10
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
+    if "run" in options:
+        migrate()
+        commands.run(options, settings)
+        return
+    if settings.auth == "local" and not is_loopback(options.host):
+        raise SystemExit(
+            f"todo_api: {options.host} can be reached from other machines, and TODO_AUTH=local serves this one alone,"
+            " without login; to serve others, set TODO_AUTH=token"
+        )
     migrate()
     port = options.port or free_port(options.host)
     address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
-    print(f"todo_api serves {address}, and describes itself at {address}/docs", flush=True)
+    docs = f", and describes itself at {address}/docs" if settings.docs else ""
+    print(f"todo_api serves {address}{docs}", flush=True)
     # uvicorn shuts down in order and then raises the signal again, for which a process would end with status -15.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     uvicorn.run(
@@ -48,6 +60,7 @@ def parse_arguments(settings: Settings) -> Namespace:
         type=int,
         help="how many processes serve (default: %(default)s)",
     )
+    commands.add_to(parser)
     return parser.parse_args()
 
 

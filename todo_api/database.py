@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from todo_api import sqlite
+from todo_api.owners import OWNER
 
 POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
@@ -87,17 +88,19 @@ def _connect_args(url: URL) -> dict[str, Any]:
 
 
 async def open_session(request: Request) -> AsyncSession:
-    """A session for one request: without a transaction for GET and HEAD, in one transaction for other methods.
+    """A session for one request and its caller: without a transaction for GET and HEAD, in one for other methods.
 
     The endpoint commits. Once it has returned, the route closes the session, which rolls back what is not committed.
     """
     database: Database = request.state.database
     engine = database.reader if request.method in ("GET", "HEAD") else database.writer
-    session = AsyncSession(engine, expire_on_commit=False)
+    session = AsyncSession(engine, expire_on_commit=False, info={OWNER: request.scope[CALLER]})
     request.scope[SESSIONS].append(session)
     return session
 
 
+CALLER = "todo_api.caller"
+"""Where the scope of a request has the owner for whom it was sent."""
 SESSIONS = "todo_api.sessions"
 """Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
 

@@ -23,7 +23,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from todo_api.fields import Digits, Id, Line, TrueOrFalse
 from todo_api.problems import Invalid, InvalidValue, did_you_mean
 from todo_api.selection import Filterable, Searchable, Term, count_statement, like_pattern, marked, page_statement
-from todo_api.table import Table
+from todo_api.table import Table, member_names
 
 T = TypeVar("T", bound=Table)
 
@@ -116,7 +116,7 @@ class Listing(BaseModel, Generic[T]):
     def _terms(self) -> tuple[Term, ...]:
         if self.sort is None:
             return (Term("id", False),)
-        known = self.table.model_fields
+        known = member_names(self.table)
         terms: dict[str, Term] = {}
         for text in self.sort.split(","):
             member = text.removeprefix("-")
@@ -190,7 +190,7 @@ def _write_cursor(fingerprint: str, values: list[Any]) -> str:
 
 @cache
 def _listing(table: type[Table]) -> type[Listing[Any]]:
-    members = list(table.model_fields)
+    members = member_names(table)
     fields: dict[str, Any] = {
         "cursor": (
             Annotated[str, MaxLen(8192), StringConstraints(pattern="^[A-Za-z0-9_-]+$")] | None,

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 import todo_api
-from todo_api import cors, docs, errors, openapi
+from todo_api import callers, cors, docs, errors, openapi, tokens
 from todo_api.database import Database
 from todo_api.methods import Methods
-from todo_api.request_id import RequestId
+from todo_api.response_headers import ResponseHeaders
 from todo_api.routes import todos
 from todo_api.settings import Settings, load_settings
 from todo_api.startup import ShortStartupErrors, check_schema
@@ -33,7 +33,11 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             await check_schema(database.reader)
             with rare_garbage_collection():
-                yield {"database": database, "require_if_match": settings.require_if_match}
+                yield {
+                    "database": database,
+                    "callers": callers.choose(settings, database),
+                    "require_if_match": settings.require_if_match,
+                }
         finally:
             await database.dispose()
 
@@ -49,19 +53,23 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=operation_id,
         lifespan=lifespan,
         docs_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.include_router(todos.router)
-    docs.install(app)
+    if settings.docs:
+        docs.install(app)
     app.add_middleware(Methods)
     app.add_middleware(BodyLimit, limit=MAX_BODY_SIZE)
     errors.install(app)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)
-    app.add_middleware(RequestId)
+    callers.install(app, settings)
+    tokens.install()
+    app.add_middleware(ResponseHeaders)
     app.add_middleware(ShortStartupErrors)
-    app.openapi = partial(openapi.build_document, app)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token")  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.problems import (
+    InsufficientScope,
     Internal,
     Invalid,
     InvalidValue,
@@ -20,11 +21,17 @@ from todo_api.problems import (
     ProblemDocument,
     ProblemResponse,
     TooLarge,
+    Unauthorized,
     Unavailable,
     UnsupportedMediaType,
     describe,
 )
 
+_BEARER = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token, `todo_…`, that the operator of this server made.",
+}
 Responses = dict[int | str, dict[str, Any]]
 
 _SCHEMA = "#/components/schemas/{model}"
@@ -59,6 +66,11 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1, "examples": [1]},
     },
+    "WWW-Authenticate": {
+        "description": "How to say who calls (RFC 6750), and what was wrong with it.",
+        "required": True,
+        "schema": {"type": "string", "examples": ['Bearer realm="todo"']},
+    },
     "X-Request-Id": {
         "description": "Names the request in the log of the server: the name that was sent, if it is sane.",
         "required": True,
@@ -71,6 +83,8 @@ _HEADERS: dict[str, dict[str, Any]] = {
 }
 _EXAMPLES = [
     Malformed("The body is not JSON, from character 9 on."),
+    Unauthorized("The token is unknown, expired or revoked.", error="invalid_token"),
+    InsufficientScope(),
     NotFound("There is no todo with this id."),
     PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
     TooLarge("The body must have at most 65536 bytes."),
@@ -94,8 +108,8 @@ def not_modified() -> Responses:
     return {304: {"description": "The client has the present version.", "headers": _header_references("ETag")}}
 
 
-def build_document(app: FastAPI) -> dict[str, Any]:
-    """The document of `app`, made once."""
+def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
+    """The document of `app`, made once; `with_tokens` it says that each operation needs one."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -108,7 +122,7 @@ def build_document(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
             routes=app.routes,
         )
-        document["security"] = []  # none is needed, and the document says so
+        document["security"] = []  # none is needed but where an operation says so
         components = document.setdefault("components", {})
         components["headers"] = _HEADERS
         schemas = components.setdefault("schemas", {})
@@ -116,13 +130,23 @@ def build_document(app: FastAPI) -> dict[str, Any]:
             schemas.pop(unused, None)
         problem = TypeAdapter(ProblemDocument).json_schema(ref_template=_SCHEMA)
         schemas |= problem.pop("$defs") | {"Problem": problem | {"title": "Problem"}}
+        if with_tokens:
+            components["securitySchemes"] = {"token": _BEARER}
         for methods in document["paths"].values():
             for method, operation in methods.items():
+                if with_tokens:
+                    _require_token(method, operation)
                 _complete(method, operation, schemas)
         for schema in _objects(document):
             _make_exact(schema)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _require_token(method: str, operation: dict[str, Any]) -> None:
+    operation["security"] = [{"token": []}]
+    refusals = (Unauthorized,) if method == "get" else (Unauthorized, InsufficientScope)
+    operation["responses"] |= {str(each.status): _problem_response(each) for each in refusals}
 
 
 def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -56,6 +56,52 @@ class Malformed(Problem):
     status, title, type = 400, "Malformed body", "/problems/malformed"
 
 
+class Unauthorized(Problem):
+    """The request has no valid token.
+
+    Send `Authorization: Bearer` with a token that the operator of this server made for you by the command line
+    (`python -m todo_api token create OWNER`), and never in the address, which is logged.
+    """
+
+    status, title, type = 401, "Unauthorized", "/problems/unauthorized"
+
+    def __init__(self, detail: str, *, error: str = "") -> None:
+        challenge = f', error="{error}"' if error else ""
+        super().__init__(detail, headers={"WWW-Authenticate": f'Bearer realm="todo"{challenge}'})
+
+
+class InsufficientScope(Problem):
+    """The token may read and not change anything (RFC 6750, section 3.1)."""
+
+    status, title, type = 403, "Insufficient scope", "/problems/insufficient-scope"
+
+    def __init__(self) -> None:
+        challenge = 'Bearer realm="todo", error="insufficient_scope"'
+        super().__init__("The token may only read.", headers={"WWW-Authenticate": challenge})
+
+
+class NotLocal(Problem):
+    """This server serves the machine that it runs on, and nobody else.
+
+    It needs no login (`TODO_AUTH=local`), so it refuses what comes from another machine or through a proxy. To serve
+    others, its operator sets `TODO_AUTH=token` and makes a token for each of them.
+    """
+
+    status, title, type = 403, "Not from this machine", "/problems/not-local"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"This server serves its own machine alone, and {reason}; TODO_AUTH=token serves others.")
+
+
+class OtherOrigin(Problem):
+    """A web page of another origin sent the request, which may not call; `TODO_CORS_ORIGINS` names those that may."""
+
+    status, title, type = 403, "Web page of another origin", "/problems/other-origin"
+
+    def __init__(self) -> None:
+        super().__init__("A web page of another origin sent the request. If it may, name it in TODO_CORS_ORIGINS.")
+
+
 class NotFound(Problem):
     """There is no such resource: it never was, or it was deleted."""
 
@@ -85,6 +131,19 @@ class UnsupportedMediaType(Problem):
     """The body is not of a media type that this operation reads."""
 
     status, title, type = 415, "Unsupported media type", "/problems/unsupported-media-type"
+
+
+class Misdirected(Problem):
+    """The request is for a server of another name.
+
+    A server that needs no login (`TODO_AUTH=local`) answers as `localhost`, `127.0.0.1` and `[::1]` alone, since any
+    web page could reach it under a name of its own. `TODO_ALLOWED_HOSTS` names further ones.
+    """
+
+    status, title, type = 421, "Misdirected request", "/problems/misdirected"
+
+    def __init__(self) -> None:
+        super().__init__("Host is none of this server's names. If it is one, add it to TODO_ALLOWED_HOSTS.")
 
 
 class PreconditionRequired(Problem):

@@ -6,13 +6,15 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from todo_api.database import SESSIONS
+from todo_api.database import CALLER, SESSIONS
 from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.strict import check_media_type, check_query
 
 
 class Route(APIRoute):
-    """Refuses unknown query parameters (422) and bodies of another media type (415), and closes the sessions."""
+    """Asks first who calls (401, 403), then refuses unknown query parameters (422) and bodies of another media type
+    (415), and closes the sessions.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -21,6 +23,7 @@ class Route(APIRoute):
         has_body = self.body_field is not None
 
         async def answer_strictly(request: Request) -> Response:
+            request.scope[CALLER] = await request.state.callers.identify(request)
             if request.scope["query_string"]:
                 check_query(request, parameters)
             if has_body:

@@ -28,6 +28,14 @@ def _origins(value: str | list[str]) -> list[str]:
     return origins
 
 
+def _hosts(value: str | list[str]) -> list[str]:
+    hosts = [host.strip().lower() for host in value.split(",")] if isinstance(value, str) else value
+    for host in hosts:
+        if not re.fullmatch(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]", host):
+            raise ValueError("must be names such as todo.lan, without ports, separated by commas")
+    return hosts
+
+
 class Settings(BaseSettings):
     """One attribute for each variable `TODO_…`; an empty variable counts as absent."""
 
@@ -49,6 +57,12 @@ class Settings(BaseSettings):
     """The port to serve on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1)
     """The number of processes that serve."""
+    auth: Literal["local", "token"] = "local"
+    """Who may call: `local` for this machine alone, without login; `token` for whoever has a token."""
+    allowed_hosts: Annotated[list[str], NoDecode, BeforeValidator(_hosts)] = []
+    """Further names, separated by commas, of a server for this machine alone."""
+    docs: bool = True
+    """Whether /docs and /openapi.json are served."""
     require_if_match: bool = False
     """Whether a change without `If-Match` is refused (428)."""
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []

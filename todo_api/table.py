@@ -6,8 +6,8 @@ Around `class TodoItem(Table, table=True)` a route says
     changes: Changes[TodoItem]   a body that changes one: checked, and only what was sent
     -> TodoItem                  the response, every member in the order of the class
 
-The bodies are derived from the class (`CreateTodoItem`, `UpdateTodoItem` in the OpenAPI document): its
-fields without those marked `ServerSet`, unknown members forbidden, types strict, and absent kept apart from null.
+The bodies are derived from the class (`CreateTodoItem`, `UpdateTodoItem` in the OpenAPI document): its fields without
+those marked `ServerSet` or `Internal`, unknown members forbidden, types strict, and absent kept apart from null.
 """
 
 from types import NoneType, UnionType
@@ -45,6 +45,10 @@ class ServerSet:
     """Marks a field that the server sets: it is in every response and in no request."""
 
 
+class Internal:
+    """Marks a field that the server alone knows: it is in no response, in no request and in no schema."""
+
+
 def _tidy(schema: dict[str, Any]) -> None:
     """Leave out titles, which repeat names, and defaults, for which SDKs take a member to be always there."""
     for member in schema["properties"].values():
@@ -52,7 +56,9 @@ def _tidy(schema: dict[str, Any]) -> None:
         member.pop("default", None)
 
 
-def _tidy_table(schema: dict[str, Any]) -> None:
+def _tidy_table(schema: dict[str, Any], table: "type[Table]") -> None:
+    schema["properties"] = {name: schema["properties"][name] for name in member_names(table)}
+    schema["required"] = [name for name in schema.get("required", []) if name in schema["properties"]]
     _tidy(schema)
     members = schema["properties"].items()
     schema["examples"] = [{name: member["examples"][0] for name, member in members if "examples" in member}]
@@ -82,7 +88,7 @@ class Table(SQLModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        cls._names = tuple(cls.model_fields)
+        cls._names = tuple(name for name, field in cls.model_fields.items() if Internal not in field.metadata)
         decorators = cls.__pydantic_decorators__
         if unseen := [*decorators.field_validators, *decorators.model_validators, *decorators.validators]:
             raise TypeError(
@@ -91,7 +97,7 @@ class Table(SQLModel):
             )
         for name, field in cls.model_fields.items():
             is_key = any(getattr(mark, "primary_key", False) is True for mark in field.metadata)
-            if is_key and ServerSet not in field.metadata:
+            if is_key and _is_settable(field):
                 raise TypeError(f"{cls.__name__}.{name} is a primary key that clients could set: mark it as ServerSet")
 
     # No return annotation: with one, the response schema would become an empty one.
@@ -103,6 +109,16 @@ class Table(SQLModel):
 
 
 T = TypeVar("T", bound=Table)
+
+
+def member_names(table: type[Table]) -> tuple[str, ...]:
+    """The members that a client sees, in the order of the class."""
+    return table._names
+
+
+def _is_settable(field: FieldInfo) -> bool:
+    """Whether a client may set this field."""
+    return ServerSet not in field.metadata and Internal not in field.metadata
 
 
 class _New:
@@ -141,7 +157,7 @@ def _derive(table: type[Table], name: str, examples: list[dict[str, Any]], *, re
     """The model of a body: each field of `table` that a client may set, with the same rules."""
     fields: dict[str, Any] = {}
     for field_name, field in table.model_fields.items():
-        if ServerSet not in field.metadata:
+        if _is_settable(field):
             default = ... if required and field.is_required() else MISSING
             fields[field_name] = (_annotation(field), default)
 

@@ -1,0 +1,44 @@
+"""The headers of every answer: the name of its request, and what browsers must not do with it."""
+
+import re
+from secrets import token_hex
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SANE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_ALWAYS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_UNLESS_SET = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    # Nobody's copy but the caller's, and that one asked about each time, by If-None-Match.
+    (b"cache-control", b"private, no-cache"),
+]
+
+
+class ResponseHeaders:
+    """Gives each request an id, the one it was sent with if that is sane; each answer has it, as `X-Request-Id`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = sent if _SANE.fullmatch(sent) else token_hex(16).encode()
+        scope["request_id"] = request_id.decode()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                present = {name for name, _ in headers}
+                headers.append((b"x-request-id", request_id))
+                headers.extend(_ALWAYS)
+                headers.extend(each for each in _UNLESS_SET if each[0] not in present)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
