@@ -5,12 +5,23 @@ it adds is stamped with it, so that no route can forget to. A session without an
 statement that SQLAlchemy could not filter: text, an INSERT, a table in place of its class.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
-from sqlalchemy import Alias, ColumnClause, Executable, Select, String, TableClause, TextClause, bindparam, event
+from sqlalchemy import (
+    Alias,
+    ColumnClause,
+    ColumnElement,
+    Executable,
+    Select,
+    String,
+    TableClause,
+    TextClause,
+    bindparam,
+    event,
+)
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
-from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 from sqlmodel import Field
 
@@ -23,7 +34,7 @@ ALL_OWNERS: Final = "*"
 OWNER: Final = "owner"
 """Where a session's `info` has its owner."""
 
-_PARAMETER = "owner_of_session"
+_OWNER = bindparam("owner_of_session", type_=String)
 
 
 class Owned(Table):
@@ -54,33 +65,30 @@ def _filter(state: ORMExecuteState) -> None:
     if owner == ALL_OWNERS:
         return
     if state.is_select:
-        # With the owner as a parameter, a statement is filtered once and for all: 13 µs a request instead of 87.
+        # With the owner as a parameter, a statement is filtered once and for all: 14 µs a request instead of 87.
         state.statement = _filtered_select(state.statement)
-        state.parameters = {**(state.parameters or {}), _PARAMETER: owner}  # type: ignore[dict-item]  # no list here
+        state.parameters = {**(state.parameters or {}), _OWNER.key: owner}  # type: ignore[dict-item]  # no list here
     elif state.is_orm_statement and (state.is_update or state.is_delete):
         # Here a parameter would be taken for a value to set.
-        _check(state.statement)
-        state.statement = state.statement.options(*_belongs_to(owner))
+        state.statement = _restrict(state.statement, lambda row: row.owner == owner)
     else:
         raise NotIsolatedError("only a select, an update or a delete by class can be filtered by owner")
 
 
 @lru_cache(maxsize=1024)
 def _filtered_select(statement: Executable) -> Executable:
+    return _restrict(statement, lambda row: row.owner == _OWNER)
+
+
+def _restrict(statement: Executable, belongs: Callable[[Any], ColumnElement[bool]]) -> Executable:
+    """The statement, with a criterion for every class of Owned wherever it stands in there.
+
+    The criterion is a function, as an expression would name the wrong table in a JOIN with an alias.
+    """
     _check(statement)
-    return statement.options(*_belongs_to(bindparam(_PARAMETER, type_=String)))
-
-
-def _belongs_to(owner: object) -> list[ORMOption]:
-    """The criteria of every class of Owned, wherever it stands in a statement."""
-    # Lambdas, as an expression would name the wrong table in a JOIN with an alias. Not for the loaders of relations,
-    # whose statements come through _filter themselves.
-    return [
-        with_loader_criteria(
-            table, lambda entity: entity.owner == owner, include_aliases=True, propagate_to_loaders=False
-        )
-        for table in owned_tables()
-    ]
+    # Not for the loaders of relations, whose statements come through _filter themselves.
+    options = {"include_aliases": True, "propagate_to_loaders": False}
+    return statement.options(*(with_loader_criteria(table, belongs, **options) for table in owned_tables()))
 
 
 def _check(statement: Any) -> None:
