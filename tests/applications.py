@@ -1,9 +1,13 @@
-"""The application in process, called as from this machine."""
+"""The application in process, called as from this machine, and its commands."""
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 from fastapi.testclient import TestClient
 
+from todo_api import commands
+from todo_api.__main__ import parse_arguments
 from todo_api.main import create_app
 from todo_api.settings import Settings
 
@@ -12,3 +16,21 @@ def in_process(**settings: Any) -> TestClient:
     """A client of an application with these settings, which starts by `with`."""
     app = create_app(Settings(**settings))
     return TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000))
+
+
+def command(database_url: str, *arguments: str) -> str:
+    """Run `python -m todo_api` with these arguments, in process; what it printed."""
+    settings = Settings(database_url=database_url)  # type: ignore[arg-type]  # parsed by the field
+    printed = StringIO()
+    with redirect_stdout(printed):
+        commands.run(parse_arguments(settings, arguments), settings)
+    return printed.getvalue().strip()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def as_owner(database_url: str, owner: str, *options: str) -> dict[str, str]:
+    """The headers of a request with a new token of this owner."""
+    return bearer(command(database_url, "token", "create", owner, *options))

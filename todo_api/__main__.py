@@ -4,6 +4,7 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -50,7 +51,7 @@ def main() -> None:
     )
 
 
-def parse_arguments(settings: Settings) -> Namespace:
+def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) -> Namespace:
     parser = ArgumentParser(prog="python -m todo_api", description="Serve todos over HTTP.")
     parser.add_argument("--host", default=settings.host, help="the address to serve on (default: %(default)s)")
     parser.add_argument("--port", default=settings.port, type=int, help="the port to serve on (default: %(default)s)")
@@ -61,7 +62,7 @@ def parse_arguments(settings: Settings) -> Namespace:
         help="how many processes serve (default: %(default)s)",
     )
     commands.add_to(parser)
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def free_port(host: str) -> int:

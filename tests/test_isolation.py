@@ -1,0 +1,428 @@
+"""Two owners on one server, one of whom tries everything to get at what is the other's.
+
+What is tried comes out of the OpenAPI document, so that a new route is attacked without anybody thinking of it.
+"""
+
+import ast
+import asyncio
+import re
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Executable, Table, exists, func, insert, literal, text, union
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+from sqlmodel import SQLModel, col, delete, select, update
+
+from tests.applications import as_owner, in_process
+from tests.databases import ROOT, SQLite
+from todo_api.database import Database, parse_url
+from todo_api.fields import MAX_ID
+from todo_api.models import AccessToken, TodoItem
+from todo_api.owners import ALL_OWNERS, OWNER, NotIsolatedError
+
+WORD = "zanzibar"
+"""A word in each of Alice's todos, and in nothing of Bob's."""
+NO_ID = 987654321
+"""The id of no todo."""
+
+
+class Call(NamedTuple):
+    method: str
+    path: str
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: Any = None
+
+    def send(self, client: TestClient, caller: Mapping[str, str]) -> httpx.Response:
+        headers = {**self.headers, **caller}
+        return client.request(self.method, self.path, params=self.query, headers=headers, json=self.body)
+
+
+class Attacked:
+    """A server with todos of Alice's and of Bob's, and what Bob finds out there."""
+
+    def __init__(self, client: TestClient, database_url: str) -> None:
+        self.client = client
+        self.alice = as_owner(database_url, "alice")
+        self.bob = as_owner(database_url, "bob")
+        for number in range(3):
+            body = {"task": f"{WORD} {number}", "complete": number == 1}
+            assert client.post("/todos", json=body, headers=self.alice).status_code == 201
+            assert client.post("/todos", json=body | {"task": f"mine {number}"}, headers=self.bob).status_code == 201
+        client.put("/todos/1", json={"complete": True}, headers=self.alice)
+        self.ids = [todo["id"] for todo in self.todos(self.alice)]
+        link = client.get("/todos?limit=1", headers=self.alice).headers["link"]
+        self.cursor = parse_qs(urlsplit(link[1 : link.index(">")]).query)["cursor"][0]
+        self.before = self.todos(self.alice)
+        self.attempts = 0
+        self.leaks: list[tuple[Call, str]] = []
+
+    def todos(self, caller: Mapping[str, str]) -> list[dict[str, Any]]:
+        answer = self.client.get("/todos?limit=500&count=true", headers=caller)
+        todos: list[dict[str, Any]] = answer.json()
+        assert answer.headers["x-total-count"] == str(len(todos))
+        return todos
+
+    def attack(self, call: Call, twin: Call | None = None) -> None:
+        """Have Bob make a call, and `twin`, the same with an id that there is not, which must be answered the same."""
+        self.attempts += 1
+        answer = call.send(self.client, self.bob)
+        if answer.status_code >= 500:
+            self.leaks.append((call, answer.text))
+        if WORD in answer.text or WORD in str(answer.headers) or set(ids_in(answer)) & set(self.ids):
+            self.leaks.append((call, answer.text))
+        if int(answer.headers.get("x-total-count", 0)) > len(self.todos(self.bob)):
+            self.leaks.append((call, "counts more than there are"))
+        if call.method != "GET" and self.todos(self.alice) != self.before:
+            self.leaks.append((call, "changed"))
+        if twin is not None and seen(answer) != seen(twin.send(self.client, self.bob)):
+            self.leaks.append((call, f"{answer.status_code}: tells that there is something"))
+
+
+def seen(answer: httpx.Response) -> tuple[object, ...]:
+    """All that tells one answer from another, but for the id of what it made and the name of its request."""
+    if answer.request.method != "GET" and answer.is_success:
+        return (answer.status_code,)
+    headers = {name: value for name, value in answer.headers.items() if name != "x-request-id"}
+    return answer.status_code, answer.content, headers
+
+
+def ids_in(answer: httpx.Response) -> list[int]:
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        return []
+    return [each["id"] for each in dicts(answer.json()) if isinstance(each.get("id"), int)]
+
+
+def dicts(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from dicts(each)
+
+
+@pytest.fixture
+def attacked(database_url: str) -> Iterator[Attacked]:
+    with in_process(database_url=database_url, auth="token") as client:
+        yield Attacked(client, database_url)
+
+
+def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any], dict[str, Any]]]:
+    """The method, the path and the description of each operation; the schemas of all."""
+    document = client.get("/openapi.json").json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            yield method.upper(), path, operation, document["components"]["schemas"]
+
+
+def calls(client: TestClient, todo_id: int, cursor: str) -> Iterator[Call]:
+    """Each operation, as it is and with each of its parameters, on this todo wherever an id can be named."""
+    for method, path, operation, schemas in operations(client):
+        parameters = operation.get("parameters", [])
+        assert all(each["schema"]["type"] == "integer" for each in parameters if each["in"] == "path"), "not an id?"
+        bodies = list(bodies_on(todo_id, operation, schemas)) or [None]
+        plain = Call(method, re.sub(r"\{\w+\}", str(todo_id), path), body=bodies[0])
+        for body in bodies:
+            yield plain._replace(body=body)
+        for parameter in parameters:
+            name = parameter["name"]
+            if parameter["in"] == "query":
+                for value in values(parameter["schema"], todo_id, cursor if name == "cursor" else WORD):
+                    yield plain._replace(query={name: value})
+                    yield plain._replace(query={name: value, "count": "true", "limit": "500"})
+            elif parameter["in"] == "header":
+                for tag in ("*", '"1"', '"2"', 'W/"1"', '"1", "2"', '"9"'):
+                    yield plain._replace(headers={name: tag})
+
+
+def bodies_on(todo_id: int, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Any]:
+    """The examples of a body, and each with this todo in place of each id."""
+    if "requestBody" not in operation:
+        return
+    media = operation["requestBody"]["content"]["application/json"]
+    examples = [*resolved(media["schema"], schemas).get("examples", []), *filter(None, [media.get("example")])]
+    assert examples, "no example of this body: what should be sent?"
+    for example in examples:
+        yield example
+        for number, _ in enumerate(ids_of(example, media["schema"], schemas)):
+            attack = deepcopy(example)
+            holder, key = list(ids_of(attack, media["schema"], schemas))[number]
+            holder[key] = todo_id
+            yield attack
+
+
+def ids_of(body: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[tuple[Any, Any]]:
+    """Where a body has ids: the object or array, and the place in it."""
+    for holder, key, kinds in places(body, schema, schemas):
+        if any(is_id(kind) for kind in kinds):
+            yield holder, key
+
+
+def is_id(schema: Mapping[str, Any]) -> bool:
+    return schema.get("type") == "integer" and schema.get("maximum", 0) >= MAX_ID
+
+
+def places(
+    value: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> Iterator[tuple[Any, Any, list[Mapping[str, Any]]]]:
+    """Each member and each element in a body, and the schemas that it may have."""
+    kinds = alternatives(schema, schemas)
+    if isinstance(value, dict):
+        inner = [
+            (name, [kind["properties"][name] for kind in kinds if name in kind.get("properties", {})]) for name in value
+        ]
+    elif isinstance(value, list):
+        inner = [(number, [kind["items"] for kind in kinds if "items" in kind]) for number, _ in enumerate(value)]
+    else:
+        return
+    for key, found in inner:
+        yield value, key, [kind for each in found for kind in alternatives(each, schemas)]
+        for each in found:
+            yield from places(value[key], each, schemas)
+
+
+def alternatives(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    kinds = [resolved(schema, schemas)]
+    for kind in kinds:
+        kinds += [resolved(each, schemas) for word in ("anyOf", "oneOf", "allOf") for each in kind.get(word, ())]
+    return kinds
+
+
+def values(schema: Mapping[str, Any], todo_id: int, words: str) -> list[str]:
+    """What a parameter may be: this todo, or the words, or what its schema names."""
+    kind = schema["items"] if schema["type"] == "array" else schema
+    if kind["type"] == "integer":
+        return [str(todo_id)] if is_id(kind) else [str(kind["minimum"]), str(kind["maximum"])]
+    if kind["type"] == "boolean":
+        return ["true", "false"]
+    named = re.findall(r"[a-z_]{2,}", kind.get("pattern", "")) if "|" in kind.get("pattern", "") else []
+    return [words, *kind.get("enum", []), *sorted(set(named)), *(f"-{name}" for name in sorted(set(named)))]
+
+
+def resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = schema.get("$ref")
+    return schemas[reference.rpartition("/")[2]] if reference else schema
+
+
+def test_nothing_of_another_owner_is_seen_counted_changed_or_told_apart_from_nothing(
+    attacked: Attacked, record_property: Callable[[str, object], None]
+) -> None:
+    client, unknown = attacked.client, list(calls(attacked.client, NO_ID, attacked.cursor))
+    for todo_id in attacked.ids:
+        for call, twin in zip(calls(client, todo_id, attacked.cursor), unknown, strict=True):
+            attacked.attack(call, twin if call != twin else None)
+
+    record_property("attempts", attacked.attempts)
+    assert attacked.leaks == []
+    assert attacked.attempts > 200
+    assert attacked.todos(attacked.alice) == attacked.before
+
+
+def test_the_owner_is_no_member_no_parameter_and_in_no_schema(attacked: Attacked) -> None:
+    document = attacked.client.get("/openapi.json").text
+    assert '"owner' not in document
+    assert '"digest' not in document
+    for parameter in ("owner=alice", "sort=owner", "sort=-owner", "owner=", "OWNER=alice"):
+        refused = attacked.client.get(f"/todos?{parameter}", headers=attacked.bob)
+
+        assert refused.status_code == 422
+        assert "did you mean" not in refused.text
+    for todo in attacked.todos(attacked.bob):
+        assert "owner" not in todo
+
+
+def test_of_all_columns_a_body_takes_the_documented_members_alone(attacked: Attacked) -> None:
+    tables: list[Table] = list(SQLModel.metadata.tables.values())
+    columns = {column.name for table in tables for column in table.columns}
+    assert {"id", "owner", "version", "digest"} <= columns
+    mine = attacked.todos(attacked.bob)[0]["id"]
+
+    tried = 0
+    for method, path, operation, schemas in operations(attacked.client):
+        target = re.sub(r"\{\w+\}", str(mine), path)
+        for example in bodies_on(mine, operation, schemas):
+            schema = operation["requestBody"]["content"]["application/json"]["schema"]
+            for members, known in objects(example, schema, schemas):
+                for column in sorted(columns - known):
+                    for value in ("alice", 1):
+                        tried += 1
+                        members[column] = value
+                        answer = Call(method, target, body=example).send(attacked.client, attacked.bob)
+                        del members[column]
+
+                        assert answer.status_code == 422, (method, path, column)
+                        pointers = [error["pointer"] for error in answer.json()["errors"]]
+                        assert any(pointer.endswith(f"/{column}") for pointer in pointers)
+    assert tried > 20
+    assert attacked.todos(attacked.alice) == attacked.before
+
+
+def objects(
+    body: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], set[str]]]:
+    """Each object in a body, and the names of the members that it may have."""
+    outermost = [({"body": body}, "body", alternatives(schema, schemas))]
+    for holder, key, kinds in [*outermost, *places(body, schema, schemas)]:
+        if isinstance(holder[key], dict):
+            yield holder[key], {name for kind in kinds for name in kind.get("properties", {})}
+
+
+def on_a_session(database_url: str, owner: str | None, work: Callable[[AsyncSession], Any]) -> Any:
+    async def run() -> Any:
+        database = Database(parse_url(database_url))
+        info = {} if owner is None else {OWNER: owner}
+        try:
+            async with AsyncSession(database.writer, expire_on_commit=False, info=info) as session:
+                return await work(session)
+        finally:
+            await database.dispose()
+
+    return asyncio.run(run())
+
+
+def found(database_url: str, owner: str | None, statement: Any) -> list[Any]:
+    async def work(session: AsyncSession) -> list[Any]:
+        return list((await session.execute(statement)).scalars())
+
+    rows: list[Any] = on_a_session(database_url, owner, work)
+    return rows
+
+
+@pytest.fixture
+def shared_url(sqlite_backend: SQLite) -> str:
+    """A database with the todo 1 of Alice's, and 2 and 3 of Bob's."""
+    database_url = sqlite_backend.migrated()
+    for owner, tasks in (("alice", ["a"]), ("bob", ["b", "c"])):
+
+        async def work(session: AsyncSession, tasks: list[str] = tasks) -> None:
+            session.add_all(TodoItem(task=task) for task in tasks)
+            await session.commit()
+
+        on_a_session(database_url, owner, work)
+    return database_url
+
+
+OTHER = aliased(TodoItem)
+IDS = select(TodoItem.id)
+SELECTS: dict[str, tuple[Executable, list[object]]] = {
+    "rows": (select(TodoItem.task), ["b", "c"]),
+    "a row by its id": (IDS.where(col(TodoItem.id) == 1), []),
+    "an alternative": (IDS.where((col(TodoItem.id) == 1) | (col(TodoItem.task) == "c")), [3]),
+    "a count": (select(func.count()).select_from(TodoItem), [2]),
+    "a greatest": (select(func.min(TodoItem.id)), [2]),
+    "an alias": (select(OTHER.id), [2, 3]),
+    "a join with an alias": (IDS.join(OTHER, col(OTHER.id) < col(TodoItem.id)), [3]),
+    "an outer join with an alias": (
+        select(OTHER.id).select_from(TodoItem).outerjoin(OTHER, col(OTHER.id) < col(TodoItem.id)),
+        [None, 2],
+    ),
+    "a list of ids": (IDS.where(col(TodoItem.id).in_(select(OTHER.id).where(col(OTHER.task) != "c"))), [2]),
+    "a subquery": (select(func.count()).select_from(IDS.subquery()), [2]),
+    "a scalar subquery": (select(select(func.min(TodoItem.id)).scalar_subquery()), [2]),
+    "a common table expression": (select(IDS.cte().c.id), [2, 3]),
+    "an EXISTS": (IDS.where(exists().where(col(OTHER.id) == 1)), []),
+    "an EXISTS around": (select(literal(1)).where(exists(IDS.where(col(TodoItem.id) == 1))), []),
+    "a union": (union(IDS.where(col(TodoItem.id) < 3), IDS), [2, 3]),
+    "a window": (select(func.count().over()).select_from(TodoItem), [2, 2]),
+    "a lock": (IDS.with_for_update(), [2, 3]),
+    "tokens": (select(AccessToken.id), []),
+}
+
+
+@pytest.mark.parametrize(("statement", "rows"), SELECTS.values(), ids=SELECTS.keys())
+def test_every_form_of_a_select_finds_the_rows_of_the_owner(
+    shared_url: str, statement: Executable, rows: list[object]
+) -> None:
+    for _ in range(2):  # the second time as it was compiled the first
+        assert sorted(found(shared_url, "bob", statement), key=str) == sorted(rows, key=str)
+    assert 2 not in found(shared_url, "alice", statement) or statement is SELECTS["a count"][0]
+
+
+TODOS: Any = TodoItem.__table__  # type: ignore[attr-defined]
+REFUSED: dict[str, Executable] = {
+    "text": text("SELECT id FROM todo_items"),
+    "rows out of text": select(TodoItem).from_statement(text("SELECT * FROM todo_items")),
+    "text as a condition": IDS.where(text("1 = 1")),
+    "a table": select(TODOS),
+    "a count of a table": select(func.count()).select_from(TODOS),
+    "a column of a table": IDS.add_columns(TODOS.c.task),
+    "a table in a subquery": IDS.where(col(TodoItem.id).in_(select(TODOS.c.id))),
+    "an alias of a table": IDS.where(col(TodoItem.id).in_(select(TODOS.alias().c.id))),
+    "a count in a subquery": select(TodoItem.id, select(func.count()).select_from(TODOS).scalar_subquery()),
+    "a table in an EXISTS": IDS.where(exists().where(TODOS.c.id == 1)),
+    "an insert": insert(TodoItem).values(task="x", owner="alice"),
+    "an insert of a table": insert(TODOS).values(task="x", owner="alice"),
+    "an update of a table": update(TODOS).values(task="x"),
+    "a delete of a table": delete(TODOS),
+    "an update after a look at a table": update(TodoItem).where(exists().where(TODOS.c.id == 1)).values(task="x"),
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED.values(), ids=REFUSED.keys())
+def test_a_statement_that_cannot_be_filtered_is_refused(shared_url: str, statement: Executable) -> None:
+    with pytest.raises(NotIsolatedError):
+        found(shared_url, "bob", statement)
+
+
+def test_updates_and_deletes_by_class_touch_the_rows_of_the_owner(shared_url: str) -> None:
+    async def work(session: AsyncSession) -> None:
+        await session.execute(update(TodoItem).values(task="mine"))
+        await session.execute(delete(TodoItem).where(col(TodoItem.id) < 3))
+        await session.commit()
+
+    on_a_session(shared_url, "bob", work)
+
+    everything = select(TodoItem).order_by(col(TodoItem.id))
+    rows = [(todo.id, todo.owner, todo.task) for todo in found(shared_url, ALL_OWNERS, everything)]
+    assert rows == [(1, "alice", "a"), (3, "bob", "mine")]
+
+
+@pytest.mark.parametrize("owner", [None, ""])
+def test_a_session_without_an_owner_refuses_to_run(shared_url: str, owner: str | None) -> None:
+    async def add(session: AsyncSession) -> None:
+        session.add(TodoItem(task="x"))
+        await session.commit()
+
+    for statement in (select(TodoItem), delete(TodoItem), text("SELECT 1")):
+        with pytest.raises(NotIsolatedError, match="no owner"):
+            found(shared_url, owner, statement)
+    with pytest.raises(NotIsolatedError, match="no owner"):
+        on_a_session(shared_url, owner, add)
+
+
+def test_a_session_keeps_nothing_of_another_owner(shared_url: str) -> None:
+    async def add_for_alice(session: AsyncSession) -> None:
+        session.add(TodoItem(task="x", owner="alice"))
+        await session.commit()
+
+    async def give_to_alice(session: AsyncSession) -> None:
+        (await session.execute(select(TodoItem).where(col(TodoItem.id) == 2))).scalar_one().owner = "alice"
+        await session.commit()
+
+    for work in (add_for_alice, give_to_alice):
+        with pytest.raises(NotIsolatedError, match="belongs to somebody else"):
+            on_a_session(shared_url, "bob", work)
+    assert len(found(shared_url, ALL_OWNERS, select(TodoItem))) == 3
+
+
+BYPASSES = {"connection", "exec_driver_sql", "run_sync", "__table__", "owner", "info"}
+"""Attributes that lead around the session, or say whose rows are whose."""
+
+
+def test_no_route_goes_around_the_session() -> None:
+    package = ROOT / "todo_api"
+    read = [*(package / "routes").glob("*.py"), package / "listing.py", package / "selection.py"]
+    assert len(read) > 3
+    for path in read:
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        imported = {name.name for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for name in node.names}
+
+        assert not attributes & BYPASSES, path
+        assert not {name for name in attributes if name.startswith("bulk_")}, path
+        assert not imported & {"text", "insert", "sqlalchemy", "sqlmodel", "ALL_OWNERS", "OWNER", "CALLER"}, path
