@@ -12,10 +12,10 @@ from todo_api.main import create_app
 from todo_api.settings import Settings
 
 
-def in_process(**settings: Any) -> TestClient:
+def in_process(peer: tuple[str, int] | None = ("127.0.0.1", 50000), **settings: Any) -> TestClient:
     """A client of an application with these settings, which starts by `with`."""
     app = create_app(Settings(**settings))
-    return TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50000))
+    return TestClient(app, base_url="http://127.0.0.1:8000", client=peer)  # type: ignore[arg-type]  # None: without address
 
 
 def command(database_url: str, *arguments: str) -> str:
