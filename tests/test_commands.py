@@ -39,7 +39,7 @@ def test_help_names_every_option(sqlite_backend: SQLite) -> None:
     shown = run("todo_api", "--help")
 
     assert shown.returncode == 0
-    for option in ("--host", "--port", "--workers"):
+    for option in ("--host", "--port", "--workers", "token", "owner"):
         assert option in shown.stdout
 
 
@@ -100,6 +100,10 @@ BAD_SETTINGS = {
         "TODO_DATABASE_URL: needs a",
     ),
     "an origin with a path": ({"TODO_CORS_ORIGINS": "https://app.example/x"}, "TODO_CORS_ORIGINS: must be origins"),
+    "another way to tell who calls": ({"TODO_AUTH": "none"}, "TODO_AUTH: Input should be 'local' or 'token'"),
+    "a host with a port": ({"TODO_ALLOWED_HOSTS": "todo.lan:8000"}, "TODO_ALLOWED_HOSTS: must be names"),
+    "every host": ({"TODO_ALLOWED_HOSTS": "*"}, "TODO_ALLOWED_HOSTS: must be names"),
+    "docs that are neither": ({"TODO_DOCS": "maybe"}, "TODO_DOCS: "),
     "a switch that is neither": ({"TODO_REQUIRE_IF_MATCH": "perhaps"}, "TODO_REQUIRE_IF_MATCH: "),
     "a plain DATABASE_URL": ({"DATABASE_URL": "hunter2"}, "DATABASE_URL: is not a database URL"),
 }

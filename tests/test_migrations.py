@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from tests.applications import in_process
 from tests.databases import ROOT, Backend, migrate
 from todo_api.database import Database, parse_url
 
@@ -41,6 +42,19 @@ def test_every_migration_goes_up_and_down_and_up_again_and_keeps_what_it_can(bac
     migrate(url, "downgrade", "base")
     migrate(url, "upgrade", "head")
     assert execute(url, "SELECT count(*) FROM todo_items") == [(0,)]
+
+
+def test_todos_of_before_there_were_owners_are_local_and_no_id_is_given_again(backend: Backend) -> None:
+    url = backend.empty()
+    migrate(url, "upgrade", "0002")
+    execute(url, "INSERT INTO todo_items (task, complete) VALUES ('Buy milk', false), ('Buy bread', true)")
+    execute(url, "DELETE FROM todo_items WHERE id = 2")
+    migrate(url, "upgrade", "head")
+
+    assert execute(url, "SELECT id, task, owner FROM todo_items") == [(1, "Buy milk", "local")]
+    with in_process(database_url=url) as client:
+        assert [todo["id"] for todo in client.get("/todos").json()] == [1]
+        assert client.post("/todos", json={"task": "Buy oil"}).json()["id"] == 3
 
 
 def test_the_migrations_make_just_the_tables_of_the_models(database_url: str) -> None:

@@ -46,15 +46,16 @@ def check_types(client: str, folder: Path) -> None:
     run_program(sys.executable, "-m", "mypy", *options, "-m", f"tests.sdks.{client}", MYPYPATH=str(folder))
 
 
-def test_a_client_of_openapi_python_client_is_typed(folder: Path, sqlite_backend: SQLite) -> None:
-    with described_server(folder, sqlite_backend) as (_, document):
+def test_a_client_of_openapi_python_client_works_and_is_typed(folder: Path, sqlite_backend: SQLite) -> None:
+    with described_server(folder, sqlite_backend.migrated()) as (server, document):
         run_openapi_python_client(document, folder)
 
+        assert run_python_client("openapi_python_client", folder, server) == STORY
     check_types("openapi_python_client", folder)
 
 
 def test_a_python_client_of_openapi_generator_works_and_is_typed(folder: Path, sqlite_backend: SQLite) -> None:
-    with described_server(folder, sqlite_backend) as (server, document):
+    with described_server(folder, sqlite_backend.migrated()) as (server, document):
         run_openapi_generator("python", document, folder, "--package-name", "todo_sdk")
 
         assert run_python_client("openapi_generator", folder, server) == STORY
@@ -64,7 +65,7 @@ def test_a_python_client_of_openapi_generator_works_and_is_typed(folder: Path, s
 def test_a_java_client_of_openapi_generator_works(folder: Path, sqlite_backend: SQLite) -> None:
     sdk, classes = folder / "sdk", folder / "classes"
     libraries = os.pathsep.join([openapi_generator(), ANNOTATIONS])
-    with described_server(folder, sqlite_backend) as (server, document):
+    with described_server(folder, sqlite_backend.migrated()) as (server, document):
         options = ("--library", "native", "--additional-properties", "openApiNullable=false")
         run_openapi_generator("java", document, sdk, *options)
         sources = (SDKS / "Main.java", *sdk.glob("src/main/**/*.java"))
@@ -94,7 +95,7 @@ def test_a_typescript_client_works_and_is_typed(
     for source in (f"{client}.ts", "story.ts"):
         copy(SDKS / source, folder)
     generator, *options = TYPESCRIPT_GENERATORS[client]
-    with described_server(folder, sqlite_backend) as (server, _):
+    with described_server(folder, sqlite_backend.migrated()) as (server, _):
         run_program(node_modules / ".bin" / generator, *options, folder=folder)
         strict = ("--strict", "--skipLibCheck", "--target", "es2022", "--module", "nodenext", "--types", "node")
         run_program(node_modules / ".bin" / "tsc", *strict, f"{client}.ts", folder=folder)

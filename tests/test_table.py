@@ -13,8 +13,10 @@ from sqlmodel import Field
 
 from todo_api import errors
 from todo_api.fields import BIG_INTEGER, Id, Line
+from todo_api.listing import Listing
 from todo_api.response_headers import ResponseHeaders
-from todo_api.table import Changes, New, ServerSet, Table
+from todo_api.selection import Searchable
+from todo_api.table import Changes, Internal, New, ServerSet, Table, member_names
 
 
 def even(number: int) -> int:
@@ -30,7 +32,7 @@ class Book(Table, table=True):
 
     id: Annotated[Id, ServerSet] = Field(default=None, primary_key=True, sa_type=BIG_INTEGER)
     """Identifies the book."""
-    title: Line = Field(min_length=1, max_length=80)
+    title: Annotated[Line, Searchable] = Field(min_length=1, max_length=80)
     """Its title."""
     pages: Annotated[int, AfterValidator(even)] = Field(default=2, ge=1)
     """Its pages, two a leaf."""
@@ -38,6 +40,8 @@ class Book(Table, table=True):
     """Its second title, null when there is none."""
     published_on: date | None = None
     """The day of its first print, null when unknown."""
+    shelf: Annotated[str, Internal] = Field(default="A", max_length=8)
+    """Where it is kept, which is nobody's business."""
 
 
 @pytest.fixture
@@ -103,6 +107,27 @@ def test_the_length_of_a_column_is_that_of_its_field() -> None:
 
     assert columns["title"].type.length == 80
     assert columns["subtitle"].type.length == 80
+
+
+def test_an_internal_field_is_in_no_answer_no_body_no_sort_and_no_schema(client: TestClient) -> None:
+    created = client.post("/books", json={"title": "Emma"})
+    patched = client.patch("/books/1", json={"pages": 2})
+    refused = [
+        client.post("/books", json={"title": "Emma", "shelf": "B"}),
+        client.patch("/books/1", json={"shelf": "B"}),
+    ]
+
+    assert "shelf" not in created.json()
+    assert "shelf" not in patched.json()
+    for answer in refused:
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/shelf"
+        assert answer.json()["errors"][0]["code"] == "extra_forbidden"
+    assert "shelf" not in client.get("/openapi.json").text
+    assert "shelf" not in str(Listing[Book].parameters())
+    assert "shelf" not in Book(id=1, title="Emma").model_dump()
+    assert member_names(Book) == ("id", "title", "pages", "subtitle", "published_on")
+    assert Book.__table__.columns["shelf"].type.length == 8  # type: ignore[attr-defined]
 
 
 def test_a_validator_method_is_refused_with_what_to_do_instead() -> None:

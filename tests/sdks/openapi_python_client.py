@@ -1,8 +1,9 @@
 """The story in the calls of openapi-python-client."""
 
 import sys
+from typing import Any
 
-from todo_sdk import Client
+from todo_sdk import AuthenticatedClient, Client
 from todo_sdk.api.todos import create_todo, delete_todo, get_todo, list_todos, patch_todo, update_todo
 from todo_sdk.models import CreateTodoItem, TodoItem, UpdateTodoItem
 from todo_sdk.models import Problem as SentProblem
@@ -12,8 +13,11 @@ from tests.sdks.story import Answer, Problem, Todo, tell
 
 
 class OpenapiPythonClient:
-    def __init__(self, url: str) -> None:
-        self._client = Client(url, raise_on_unexpected_status=True)
+    def __init__(self, url: str, token: str | None = None) -> None:
+        # Any: the client of a server that asks for tokens takes no Client.
+        self._client: Any = Client(url, raise_on_unexpected_status=True)
+        if token is not None:
+            self._client = AuthenticatedClient(url, token, raise_on_unexpected_status=True)
 
     def create(self, task: str) -> Answer:
         return _answer(create_todo.sync_detailed(client=self._client, body=CreateTodoItem(task)))
@@ -52,4 +56,4 @@ def _answer(
     return Answer(response.status_code, response.headers, content)
 
 
-tell(OpenapiPythonClient(sys.argv[1]))
+tell(OpenapiPythonClient(*sys.argv[1:]))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.databases import ROOT, SQLite
+from tests.databases import ROOT
 from tests.servers import Server, serving
 
 SDKS = Path(__file__).parent
@@ -38,9 +38,9 @@ create: 422 /problems/validation, Validation failed: /task: String should have a
 
 
 @contextmanager
-def described_server(folder: Path, backend: SQLite) -> Iterator[tuple[Server, Path]]:
+def described_server(folder: Path, url: str, **environment: str) -> Iterator[tuple[Server, Path]]:
     """A running server without todos, and a file with the document that it serves."""
-    with serving(folder, TODO_DATABASE_URL=backend.migrated()) as (server, client):
+    with serving(folder, TODO_DATABASE_URL=url, **environment) as (server, client):
         document = folder / "openapi.json"
         document.write_text(client.get("/openapi.json").text)
         yield server, document
@@ -65,6 +65,6 @@ def run_openapi_python_client(document: Path, folder: Path) -> None:
     run_program(sys.executable, "-m", "openapi_python_client", "generate", *options)
 
 
-def run_python_client(name: str, folder: Path, server: Server) -> str:
+def run_python_client(name: str, folder: Path, server: Server, *arguments: str) -> str:
     """Run the client of that name with the package that was generated into the folder; what it printed."""
-    return run_program(sys.executable, "-m", f"tests.sdks.{name}", server.url, PYTHONPATH=str(folder))
+    return run_program(sys.executable, "-m", f"tests.sdks.{name}", server.url, *arguments, PYTHONPATH=str(folder))
