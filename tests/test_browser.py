@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.applications import command
 from tests.databases import SQLite
 from tests.servers import serving
 
@@ -48,6 +49,15 @@ def listen_for_complaints(page: Page) -> list[str]:
     page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     return complaints
+
+
+def authorize(page: Page, token: str) -> None:
+    """Press Authorize and fill in a token."""
+    page.get_by_role("button", name="Authorize", exact=True).click()
+    dialog = page.locator(".modal-ux")
+    dialog.locator("input").fill(token)
+    dialog.get_by_role("button", name="Apply credentials").click()
+    dialog.get_by_role("button", name="Close", exact=True).click()
 
 
 def execute(page: Page, operation: str, body: object = None, **parameters: str) -> tuple[str, Any]:
@@ -98,3 +108,32 @@ def test_the_docs_try_every_step_of_a_todo_without_another_host_or_a_complaint(
 
         assert complaints == []
         assert hosts == {urlsplit(server.url).netloc}
+
+
+@pytest.mark.slow
+def test_the_docs_send_the_token_that_they_are_given(chromium: str, folder: Path, sqlite_backend: SQLite) -> None:
+    from playwright.sync_api import sync_playwright
+
+    url = sqlite_backend.migrated()
+    token, reader = command(url, "token", "create", "alice"), command(url, "token", "create", "alice", "--read-only")
+    with (
+        serving(folder, TODO_DATABASE_URL=url, TODO_AUTH="token") as (server, _),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page()
+        complaints = listen_for_complaints(page)
+        page.goto(f"{server.url}/docs")
+        authorize(page, token)
+        status, new = execute(page, "create_todo", {"task": "Buy milk"})
+        assert (status, new) == ("201", new | {"id": 1, "task": "Buy milk"})
+        assert execute(page, "list_todos") == ("200", [new])
+        assert complaints == []
+
+        for sent, refusal in (("", "401"), (reader, "403")):
+            page = browser.new_page()
+            page.goto(f"{server.url}/docs")
+            if sent:
+                authorize(page, sent)
+            status, problem = execute(page, "delete_todo", todo_id="1")
+            assert (status, problem["status"]) == (refusal, int(refusal))
