@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.applications import in_process
-from tests.databases import ROOT, Backend
-from tests.servers import serving
+from tests.applications import command, in_process
+from tests.databases import ROOT, Backend, SQLite
+from tests.servers import Server, serving
 
 LINTERS = ROOT / "tests" / "linters"
 PATIENCE = 600
@@ -41,10 +41,10 @@ def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.Co
     )
 
 
-@pytest.fixture
-def document() -> Any:
-    """The document as it is served; no database is opened for it."""
-    return in_process(database_url="sqlite:///unused.db").get("/openapi.json").json()
+@pytest.fixture(params=["local", "token"])
+def document(request: pytest.FixtureRequest) -> Any:
+    """The document as it is served without and with tokens; no database is opened for it."""
+    return in_process(database_url="sqlite:///unused.db", auth=request.param).get("/openapi.json").json()
 
 
 @pytest.fixture
@@ -92,15 +92,28 @@ def test_redocly_finds_nothing_in_the_document(linters: Path, file: Path) -> Non
 @pytest.mark.slow
 def test_the_server_does_what_the_document_says_whatever_it_is_sent(folder: Path, backend: Backend) -> None:
     with serving(folder, TODO_DATABASE_URL=backend.empty()) as (server, _):
-        fuzzed = run(
-            folder,
-            *(sys.executable, "-m", "schemathesis.cli", "--config-file", LINTERS / "schemathesis.toml", "run"),
-            *("--report", "json", "--report-json-path", folder / "report.json", f"{server.url}/openapi.json"),
-            SCHEMATHESIS_HOOKS=str(LINTERS / "hooks.py"),
-        )
+        fuzz(folder, server)
 
-        assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr
-        assert server.process.poll() is None
+
+@pytest.mark.slow
+def test_a_server_with_tokens_does_so_too_and_lets_nobody_in_without(folder: Path, sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.migrated()
+    token = command(url, "token", "create", "alice")
+    with serving(folder, TODO_DATABASE_URL=url, TODO_AUTH="token") as (server, _):
+        fuzz(folder, server, "--header", f"Authorization: Bearer {token}", "--max-examples", "200")
+
+
+def fuzz(folder: Path, server: Server, *options: str) -> None:
+    fuzzed = run(
+        folder,
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", LINTERS / "schemathesis.toml", "run"),
+        *options,
+        *("--report", "json", "--report-json-path", folder / "report.json", f"{server.url}/openapi.json"),
+        SCHEMATHESIS_HOOKS=str(LINTERS / "hooks.py"),
+    )
+
+    assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr
+    assert server.process.poll() is None
     report = json.loads((folder / "report.json").read_text())
     assert report["operations"]["tested"] == report["operations"]["total"]
     # A phase without anything to do passes as well.

@@ -36,6 +36,7 @@ Responses = dict[int | str, dict[str, Any]]
 
 _SCHEMA = "#/components/schemas/{model}"
 _INTEGER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_CHALLENGE = "WWW-Authenticate"
 _HEADERS: dict[str, dict[str, Any]] = {
     "Accept": {
         "description": "The media types that the body may have.",
@@ -66,7 +67,7 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "integer", "minimum": 1, "examples": [1]},
     },
-    "WWW-Authenticate": {
+    _CHALLENGE: {
         "description": "How to say who calls (RFC 6750), and what was wrong with it.",
         "required": True,
         "schema": {"type": "string", "examples": ['Bearer realm="todo"']},
@@ -124,7 +125,7 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
         )
         document["security"] = []  # none is needed but where an operation says so
         components = document.setdefault("components", {})
-        components["headers"] = _HEADERS
+        components["headers"] = {name: header for name, header in _HEADERS.items() if with_tokens or name != _CHALLENGE}
         schemas = components.setdefault("schemas", {})
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
