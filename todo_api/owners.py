@@ -2,7 +2,8 @@
 
 A session works for the one owner in its `info`. What it reads, updates and deletes is filtered by that owner, and what
 it adds is stamped with it, so that no route can forget to. A session without an owner refuses to run, and so does any
-statement that SQLAlchemy could not filter: text, an INSERT, a table in place of its class.
+statement that SQLAlchemy could not filter: text, an INSERT, a table in place of its class (`session.get` and `refresh`
+write theirs so; select by class).
 """
 
 from collections.abc import Callable
