@@ -90,7 +90,7 @@ class NotLocal(Problem):
     status, title, type = 403, "Not from this machine", "/problems/not-local"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"To serve others than this machine, set TODO_AUTH=token: {reason}.")
+        super().__init__(f"Only this machine is served, and {reason}. To serve others, set TODO_AUTH=token.")
 
 
 class OtherOrigin(Problem):
