@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.applications import in_process
+from tests.applications import as_owner, in_process
 from tests.databases import SQLite
 
 PREFLIGHT = {
@@ -37,7 +37,7 @@ def test_an_origin_of_the_settings_may_call_and_see_the_headers(open_client: Tes
     assert "PATCH" in preflight.headers["access-control-allow-methods"]
     assert called.headers["access-control-allow-origin"] == "https://app.example"
     assert called.headers["access-control-expose-headers"] == (
-        "ETag, Link, Location, Retry-After, X-Request-Id, X-Total-Count"
+        "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Request-Id, X-Total-Count"
     )
     assert failed.headers["access-control-allow-origin"] == "https://app.example"
 
@@ -50,3 +50,19 @@ def test_another_origin_may_not_call(open_client: TestClient) -> None:
     assert "access-control-allow-origin" not in preflight.headers
     called = open_client.get("/todos", headers={"origin": "https://evil.example"})
     assert "access-control-allow-origin" not in called.headers
+
+
+def test_a_web_page_of_the_settings_can_ask_whether_it_may_send_a_token(sqlite_backend: SQLite) -> None:
+    url, origins = sqlite_backend.migrated(), ["https://app.example"]
+    asked = PREFLIGHT | {"access-control-request-headers": "authorization"}
+    with in_process(database_url=url, cors_origins=origins, auth="token") as client:
+        preflight = client.options("/todos/1", headers=asked)
+        refused = client.get("/todos", headers=PREFLIGHT)
+        called = client.get("/todos", headers=PREFLIGHT | as_owner(url, "alice"))
+
+    assert preflight.status_code == 200
+    assert "Authorization" in preflight.headers["access-control-allow-headers"]
+    assert (refused.status_code, called.status_code) == (401, 200)
+    for answer in (refused, called):
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        assert "access-control-allow-credentials" not in answer.headers

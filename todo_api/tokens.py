@@ -58,7 +58,7 @@ def _sent_token(request: Request) -> str | None:
     """The token of a request, None when what was sent can't be one; raises Unauthorized when nothing was."""
     lines = request.headers.getlist("authorization")
     if not any(line.partition(" ")[0].lower() == "bearer" for line in lines):
-        raise Unauthorized("Send `Authorization: Bearer` with a token that the operator of this server made for you.")
+        raise Unauthorized("Send Authorization: Bearer with a token that the operator of this server made for you.")
     match = _CREDENTIALS.fullmatch(lines[0]) if len(lines) == 1 else None
     return match and match[1]
 
