@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -56,8 +57,16 @@ class Server:
             time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
         raise AssertionError(f"the server did not come up:\n{self.output}")
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, PATIENCE)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
         return self.process.wait(PATIENCE)
 
 
@@ -89,3 +98,27 @@ def serving(folder: Path, *command: str, **environment: str) -> Iterator[tuple[S
         server.wait_until_ready()
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             yield server, client
+
+
+def exchange(server: Server, *pieces: bytes) -> bytes:
+    """Send pieces of bytes over a new connection, each by itself; what comes back until the server ends it."""
+
+    def send() -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+
+    with server.connect() as connection, ThreadPoolExecutor(1) as thread:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sending = thread.submit(send)
+        answer = receive(connection)
+        sending.result()
+        return answer
+
+
+def receive(connection: socket.socket) -> bytes:
+    """What comes until the server ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]

@@ -5,37 +5,22 @@ import socket
 import sys
 from argparse import ArgumentParser, Namespace
 
-import uvicorn
-
+from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
 from todo_api.startup import migrate
-
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than the 60 of usual proxies, which reuse it."""
-GRACEFUL_SHUTDOWN = 10
-"""Seconds that running requests may take to end after SIGTERM."""
 
 
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
+    # uvicorn shuts down in order and then raises the signal again, for which a process would end with a bad status.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda *_: sys.exit(0))
     migrate()
     port = options.port or free_port(options.host)
     address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     print(f"todo_api serves {address}, and describes itself at {address}/docs", flush=True)
-    # uvicorn shuts down in order and then raises the signal again, for which a process would end with status -15.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "todo_api.main:app",
-        host=options.host,
-        port=port,
-        workers=options.workers,
-        log_level=settings.log_level,
-        http="h11",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN,
-    )
+    serve(settings, options.host, port, options.workers)
 
 
 def parse_arguments(settings: Settings) -> Namespace:

@@ -18,8 +18,10 @@ from todo_api.request_id import RequestId
 from todo_api.routes import todos
 from todo_api.settings import Settings, load_settings
 from todo_api.startup import ShortStartupErrors, check_schema
-from todo_api.strict import BodyLimit
+from todo_api.strict import SizeLimits
 
+MAX_HEAD_SIZE = 8 * 1024
+"""Bytes of a request's target and fields at the most."""
 MAX_BODY_SIZE = 64 * 1024
 """Bytes of a request body at the most."""
 
@@ -55,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(todos.router)
     docs.install(app)
     app.add_middleware(Methods)
-    app.add_middleware(BodyLimit, limit=MAX_BODY_SIZE)
+    app.add_middleware(SizeLimits, head=MAX_HEAD_SIZE, body=MAX_BODY_SIZE)
     errors.install(app)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)

@@ -53,6 +53,14 @@ class Settings(BaseSettings):
     """Whether a change without `If-Match` is refused (428)."""
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []
     """The origins, separated by commas, whose web pages may call; `*` for all."""
+    request_timeout: int = Field(default=20, ge=1)
+    """Seconds that a client may take to send the head of a request, and again its body, and to go on reading."""
+    keep_alive: int = Field(default=75, ge=1)
+    """Seconds that an idle connection stays open; more than the 60 of usual proxies, which use it again."""
+    max_connections: int = Field(default=2000, ge=1)
+    """The number of connections that each process holds at the most."""
+    shutdown_timeout: int = Field(default=10, ge=1)
+    """Seconds that running requests may take to end when the server is told to stop."""
     log_level: Annotated[Literal["critical", "error", "warning", "info", "debug"], BeforeValidator(str.lower)] = "info"
     """The least severity that is logged."""
 

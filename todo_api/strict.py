@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 
 from fastapi import Request
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
@@ -35,19 +37,32 @@ def _has_content(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-class BodyLimit:
-    """Answers 413 to a body of more than `limit` bytes, whether its length is declared or it comes in chunks."""
+class SizeLimits:
+    """Answers 431 to a head of more than `head` bytes, and 413 to a body of more than `body`, declared or in chunks."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, head: int, body: int) -> None:
         self.app = app
-        self.limit = limit
+        self.head = head
+        self.limit = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        head = (
+            sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
+        )
+        if head > self.head:
+            refusal = HTTPException(431, f"The target and the fields must have at most {self.head} bytes.")
+            await ProblemResponse(refusal)(scope, receive, send)
+            return
         headers = dict(scope["headers"])
         if b"transfer-encoding" in headers:
+            if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
+                await ProblemResponse(HTTPException(400, "The only Transfer-Encoding is chunked."))(
+                    scope, receive, send
+                )
+                return
             receive = self._count(receive)
         elif int(headers.get(b"content-length", 0)) > self.limit:  # the server has checked that it is a number
             await ProblemResponse(self._too_large())(scope, receive, send)
