@@ -5,6 +5,8 @@ a body with two lengths, httptools loses the body of a request that asks for ano
 """
 
 import asyncio
+import socket
+import struct
 import sys
 from http import HTTPStatus
 from typing import Any, cast
@@ -94,7 +96,7 @@ class Protocol(ZttpProtocol):
         elif len(self.connections) <= 2 * self.settings.max_connections:
             self.refuse(503, "The server has as many connections as it may.", {"Retry-After": "1"})
         else:
-            transport.abort()
+            self.cut()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -134,7 +136,7 @@ class Protocol(ZttpProtocol):
             self.awaited, self.awaited_since = awaited, now
         elif awaited and now - self.awaited_since >= self.patience:
             if self.transport.get_write_buffer_size():
-                self.transport.abort()
+                self.cut()
             else:
                 self.refuse(408, f"The request did not arrive within {self.patience:g} seconds.")
             return
@@ -172,7 +174,13 @@ class Protocol(ZttpProtocol):
         self.transport.write_eof()
         self.transport.set_protocol(_Farewell(self))
         self.flow.resume_reading()
-        self.set_timer(self.loop.call_later(FAREWELL, self.transport.abort))
+        self.set_timer(self.loop.call_later(FAREWELL, self.cut))
+
+    def cut(self) -> None:
+        """End the connection now; the system is not to keep what its client does not read."""
+        at_once = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self.transport.abort()
 
     def shutdown(self) -> None:
         """End the connection when its request is answered, which has half of the time to arrive."""
