@@ -1,6 +1,7 @@
 """Every exception ends as a problem: the handlers, and what catches the rest."""
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import Any
 
@@ -118,6 +119,11 @@ class _CatchAll:
 
         try:
             await self.app(scope, receive, watch)
+        except CancelledError:  # the server ends, and has waited for this request as long as it may
+            if started:
+                raise
+            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
+            await ProblemResponse(refusal)(scope, receive, send)
         except Exception:
             logger.exception("request %s failed: %s %s", scope["request_id"], scope["method"], scope["path"])
             if started:

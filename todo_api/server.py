@@ -24,6 +24,8 @@ from todo_api.settings import Settings, load_settings
 
 LOOKS = 4
 """How often in each time-out a connection is looked at: a slow client is told within a quarter of it."""
+LAST_CALL = 1.0
+"""Seconds that an idle connection stays open when the server ends: its client may be sending a request just then."""
 FAREWELL = 2.0
 """Seconds that a client may take to read why it was refused."""
 
@@ -183,14 +185,18 @@ class Protocol(ZttpProtocol):
         self.transport.abort()
 
     def shutdown(self) -> None:
-        """End the connection when its request is answered, which has half of the time to arrive."""
+        """End the connection with the answer to the request that runs, arrives, or is already on its way."""
         if self.ending:
             return
-        super().shutdown()
-        if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
-            self.patience = min(self.patience, self.settings.shutdown_timeout / 2)
-            self.look()
+        cycle = self.cycle
+        for fields in [self.server_state.default_headers] + ([cycle.default_headers] if cycle is not None else []):
+            if CLOSE_HEADER not in fields:
+                fields.append(CLOSE_HEADER)
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(LAST_CALL, self.timeout_keep_alive_handler)
+        self.patience = min(self.patience, self.settings.shutdown_timeout / 2)
+        self.look()
 
 
 class _Farewell(asyncio.Protocol):
