@@ -57,6 +57,12 @@ class Server:
             time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
         raise AssertionError(f"the server did not come up:\n{self.output}")
 
+    def wait_until_said(self, words: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.output:
+            assert time.monotonic() < deadline, f"the server did not say {words!r}:\n{self.output}"
+            time.sleep(0.01)  # between two looks: nothing tells of a printed line
+
     @property
     def address(self) -> tuple[str, int]:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
@@ -68,6 +74,11 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)
         return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """End the server and its workers where they are."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -83,12 +94,12 @@ def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    server = Server(process, output)
     try:
-        yield Server(process, output)
+        yield server
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE)
+            server.kill()
 
 
 @contextmanager

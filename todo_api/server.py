@@ -164,7 +164,7 @@ class Protocol(ZttpProtocol):
             cycle.message_event.set()
         if cycle is None or not cycle.response_started or not (cycle.more_body or cycle.disconnected):
             response = ProblemResponse(HTTPException(status, detail, headers))
-            fields = [*self.server_state.default_headers, *response.raw_headers, CLOSE_HEADER]
+            fields = dict.fromkeys([*self.server_state.default_headers, *response.raw_headers, CLOSE_HEADER])
             head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *map(b": ".join, fields), b"", b""]
             self.transport.write(b"\r\n".join(head) + bytes(response.body))
             self.logger.info("Refused a request of %s: %d %s", self.client, status, detail)
@@ -195,7 +195,8 @@ class Protocol(ZttpProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(LAST_CALL, self.timeout_keep_alive_handler)
-        self.patience = min(self.patience, self.settings.shutdown_timeout / 2)
+        running = cycle is not None and not cycle.response_complete
+        self.patience = min(self.patience, self.settings.shutdown_timeout / 2 if running else LAST_CALL)
         self.look()
 
 
