@@ -3,6 +3,7 @@
 import resource
 import select
 import socket
+import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ GET = HALF_A_HEAD + b"\r\n"
 POST = b"POST /todos HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 HALF_A_BODY = POST + b'Content-Length: 999\r\n\r\n{"task": '
 END = b"GET /end HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+TOO_LARGE = 8 * 1024 * 1024
 SHORT_TIMES = {"TODO_REQUEST_TIMEOUT": "1", "TODO_KEEP_ALIVE": "1", "TODO_MAX_CONNECTIONS": "10"}
 
 Running = tuple[Server, httpx.Client]
@@ -52,6 +54,7 @@ def test_a_request_that_does_not_arrive_in_time_is_refused(served: Running) -> N
     assert "Traceback" not in server.output
 
 
+@pytest.mark.slow
 def test_a_request_that_drips_is_refused_all_the_same(served: Running) -> None:
     server, _ = served
     for begun, drop in ((HALF_A_HEAD, b"X: y\r\n"), (HALF_A_BODY, b" ")):
@@ -73,6 +76,7 @@ def test_an_idle_connection_is_closed_without_a_word(served: Running) -> None:
     assert statuses(exchange(server, GET)) == [200]
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_its_answers_is_cut(served: Running) -> None:
     server, client = served
     for _ in range(10):
@@ -87,6 +91,26 @@ def test_a_client_that_does_not_read_its_answers_is_cut(served: Running) -> None
 
         assert poll.poll(PATIENCE * 1000)
     assert client.get("/todos").status_code == 200
+
+
+@pytest.mark.slow
+def test_a_client_that_sends_ahead_is_read_no_faster_than_it_is_answered(folder: Path, sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.migrated()
+    lock = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    with serving(folder, TODO_DATABASE_URL=url) as (server, _), server.connect() as connection:
+        lock.execute("BEGIN IMMEDIATE")
+        connection.sendall(POST + b'Content-Length: 15\r\n\r\n{"task":"sent"}')
+        connection.settimeout(0.5)
+        sent = 0
+        with suppress(TimeoutError):
+            while sent < 2 * TOO_LARGE:
+                sent += connection.send(GET * 1000)
+        lock.execute("COMMIT")
+        connection.settimeout(PATIENCE)
+        answers = connection.recv(65536)
+
+    assert sent < TOO_LARGE
+    assert statuses(answers)[0] == 201
 
 
 def test_connections_over_the_bound_are_refused_at_once_and_the_others_are_served(served: Running) -> None:
@@ -107,7 +131,6 @@ def test_connections_over_the_bound_are_refused_at_once_and_the_others_are_serve
     assert client.get("/todos").status_code == 200
 
 
-TOO_LARGE = 8 * 1024 * 1024
 GREEDY = {
     "declared": (b"Content-Length: %d\r\n\r\n" % TOO_LARGE + b" " * TOO_LARGE, [413, 404]),
     "declared, on a connection to be closed": (
@@ -145,6 +168,7 @@ def test_a_client_that_asks_before_it_sends_a_large_body_is_told_not_to(served: 
         assert statuses(connection.recv(65536)) == [413]
 
 
+@pytest.mark.slow
 def test_the_server_may_open_a_file_for_each_connection(folder: Path, sqlite_backend: SQLite) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
