@@ -84,6 +84,8 @@ BAD_SETTINGS = {
     "a port that is no number": ({"TODO_PORT": "http"}, "TODO_PORT: "),
     "a port out of range": ({"TODO_PORT": "65536"}, "TODO_PORT: "),
     "no workers": ({"TODO_WORKERS": "0"}, "TODO_WORKERS: "),
+    "no time at all": ({"TODO_REQUEST_TIMEOUT": "0"}, "TODO_REQUEST_TIMEOUT: "),
+    "no connections": ({"TODO_MAX_CONNECTIONS": "0"}, "TODO_MAX_CONNECTIONS: "),
     "an unknown log level": ({"TODO_LOG_LEVEL": "loud"}, "TODO_LOG_LEVEL: "),
     "no URL at all": ({"TODO_DATABASE_URL": "hunter2"}, "TODO_DATABASE_URL: is not a database URL"),
     "an unknown database": (

@@ -190,6 +190,8 @@ CASES = {
     "an unknown method": (request("BREW /todos HTTP/1.1", "Host: 127.0.0.1"), [405, 404]),
     "a method with a bracket": (request("G[T /todos HTTP/1.1", "Host: 127.0.0.1"), REFUSED),
     "TRACE": (request("TRACE /todos HTTP/1.1", "Host: 127.0.0.1"), [405, 404]),
+    "HEAD": (request("HEAD /todos HTTP/1.1", "Host: 127.0.0.1"), READ),
+    "OPTIONS": (request("OPTIONS /todos HTTP/1.1", "Host: 127.0.0.1"), [204, 404]),
     # Several requests in one go.
     "two requests": (get() + sized(), [200, 201, 404]),
     "1,000 requests": (get(target="/todos?limit=1") * 1000, [200] * 1000 + [404]),

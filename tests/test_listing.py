@@ -212,7 +212,7 @@ def test_a_cursor_of_another_query_is_refused(client: TestClient) -> None:
             "é",
             cursor[:-2],
             cursor + "AAAA",
-            "W" * 8192,
+            "W" * 4096,
             forged(),
             forged(fingerprint),
             forged(fingerprint, 1, 2),

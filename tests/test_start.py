@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import ROOT, Backend, migrate
-from tests.servers import serving, starting
+from tests.databases import ROOT, Backend, SQLite, migrate
+from tests.servers import PATIENCE, serving, starting
 from tests.test_migrations import execute, newest_revision
 
 INTERRUPTED = """
@@ -57,3 +57,24 @@ def test_a_migration_that_is_killed_half_way_is_made_by_the_next_start(
             assert [todo["task"] for todo in client.get("/todos").json()] == tasks
             assert client.post("/todos", json={"task": "Go on"}).status_code == 201
         execute(url, "CREATE TABLE half (id INTEGER)")  # which fails if there is still one
+
+
+LATE = """
+revision = "9996"
+down_revision = "{}"
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_end_the_command(
+    folder: Path, sqlite_backend: SQLite, request: pytest.FixtureRequest
+) -> None:
+    path = ROOT / "migrations" / "versions" / "9996_late.py"
+    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+    command = ("todo_api", "--port", "0", "--workers", "2")
+    with starting(folder, *command, TODO_DATABASE_URL=sqlite_backend.migrated()) as server:
+        server.wait_until_said("todo_api serves")
+        path.write_text(LATE.format(newest_revision()))  # the workers, which take a second to come up, ask for it
+
+        assert server.process.wait(PATIENCE) == 3
+        assert "run: alembic upgrade head" in server.output

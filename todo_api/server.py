@@ -173,7 +173,8 @@ class Protocol(ZttpProtocol):
     def say_farewell(self) -> None:
         """End the connection, though not at once: that would take the answer from a client that is still sending."""
         self.ending = True
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self.transport.set_protocol(_Farewell(self))
         self.flow.resume_reading()
         self.set_timer(self.loop.call_later(FAREWELL, self.cut))
