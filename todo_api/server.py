@@ -196,8 +196,11 @@ class Protocol(ZttpProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(LAST_CALL, self.timeout_keep_alive_handler)
-        running = cycle is not None and not cycle.response_complete
-        self.patience = min(self.patience, self.settings.shutdown_timeout / 2 if running else LAST_CALL)
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            self.patience = min(self.patience, self.settings.shutdown_timeout / 2)
+        else:
+            self.patience = LAST_CALL
         self.look()
 
 
