@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,16 +50,35 @@ class Server:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.output}")
-            if running := re.search(r"Uvicorn running on (http://([^:]+):(\d+))", self.output):
+            if running := re.search(r"(?:Uvicorn running on|todo_api serves) (http://([^:]+):(\d+))", self.output):
                 self.url = running[1]
                 with suppress(ConnectionRefusedError), socket.create_connection((running[2], int(running[3]))):
                     return
             time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
         raise AssertionError(f"the server did not come up:\n{self.output}")
 
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
+    def wait_until_said(self, words: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while words not in self.output:
+            assert time.monotonic() < deadline, f"the server did not say {words!r}:\n{self.output}"
+            time.sleep(0.01)  # between two looks: nothing tells of a printed line
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.url.removeprefix("http://").rpartition(":")
+        return host, int(port)
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(self.address, PATIENCE)
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(how)
         return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """End the server and its workers where they are."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(PATIENCE)
 
 
 @contextmanager
@@ -74,12 +94,12 @@ def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    server = Server(process, output)
     try:
-        yield Server(process, output)
+        yield server
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(PATIENCE)
+            server.kill()
 
 
 @contextmanager
@@ -89,3 +109,27 @@ def serving(folder: Path, *command: str, **environment: str) -> Iterator[tuple[S
         server.wait_until_ready()
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             yield server, client
+
+
+def exchange(server: Server, *pieces: bytes) -> bytes:
+    """Send pieces of bytes over a new connection, each by itself; what comes back until the server ends it."""
+
+    def send() -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+
+    with server.connect() as connection, ThreadPoolExecutor(1) as thread:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sending = thread.submit(send)
+        answer = receive(connection)
+        sending.result()
+        return answer
+
+
+def receive(connection: socket.socket) -> bytes:
+    """What comes until the server ends the connection."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answers)]

@@ -1,54 +1,38 @@
 """`python -m todo_api`: bring the database to the newest migration, then serve, or do what the command says."""
 
+import os
 import signal
 import socket
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
-import uvicorn
-
 from todo_api import commands
 from todo_api.callers import is_loopback
+from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
 from todo_api.startup import migrate
-
-KEEP_ALIVE = 75
-"""Seconds that an idle connection stays open: longer than the 60 of usual proxies, which reuse it."""
-GRACEFUL_SHUTDOWN = 10
-"""Seconds that running requests may take to end after SIGTERM."""
 
 
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
-    if "run" in options:
-        migrate()
-        commands.run(options, settings)
-        return
-    if settings.auth == "local" and not is_loopback(options.host):
+    if settings.auth == "local" and "run" not in options and not is_loopback(options.host):
         raise SystemExit(
             f"todo_api: {options.host} can be reached from other machines, and TODO_AUTH=local serves this one alone,"
             " without login; to serve others, set TODO_AUTH=token"
         )
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # Until it serves there is nothing to end in order, and an exception could get lost in what is being imported.
+        signal.signal(stop, lambda *_: os._exit(0))
     migrate()
+    if "run" in options:
+        commands.run(options, settings)
+        return
     port = options.port or free_port(options.host)
     address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     docs = f", and describes itself at {address}/docs" if settings.docs else ""
     print(f"todo_api serves {address}{docs}", flush=True)
-    # uvicorn shuts down in order and then raises the signal again, for which a process would end with status -15.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    uvicorn.run(
-        "todo_api.main:app",
-        host=options.host,
-        port=port,
-        workers=options.workers,
-        log_level=settings.log_level,
-        http="h11",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACEFUL_SHUTDOWN,
-    )
+    serve(settings, options.host, port, options.workers)
 
 
 def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) -> Namespace:

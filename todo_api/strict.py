@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 
 from fastapi import Request
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
@@ -35,37 +37,56 @@ def _has_content(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-class BodyLimit:
-    """Answers 413 to a body of more than `limit` bytes, whether its length is declared or it comes in chunks."""
+class SizeLimits:
+    """Answers 431 to a head of more than `head` bytes, and 413 to a body of more than `body`, declared or in chunks.
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    `larger_bodies` has the limits of the paths that take more.
+    """
+
+    def __init__(self, app: ASGIApp, head: int, body: int, larger_bodies: Mapping[str, int]) -> None:
         self.app = app
-        self.limit = limit
+        self.head = head
+        self.body = body
+        self.larger_bodies = larger_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        head = (
+            sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
+        )
+        if head > self.head:
+            refusal = HTTPException(431, f"The target and the fields must have at most {self.head} bytes.")
+            await ProblemResponse(refusal)(scope, receive, send)
+            return
         headers = dict(scope["headers"])
+        limit = self.larger_bodies.get(scope["path"], self.body)
         if b"transfer-encoding" in headers:
-            receive = self._count(receive)
-        elif int(headers.get(b"content-length", 0)) > self.limit:  # the server has checked that it is a number
-            await ProblemResponse(self._too_large())(scope, receive, send)
+            if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
+                refusal = HTTPException(400, "The only Transfer-Encoding is chunked.")
+                await ProblemResponse(refusal)(scope, receive, send)
+                return
+            receive = _count(receive, limit)
+        elif int(headers.get(b"content-length", 0)) > limit:  # the server has checked that it is a number
+            await ProblemResponse(_too_large(limit))(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
-    def _count(self, receive: Receive) -> Receive:
-        total = 0
 
-        async def receive_counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self.limit:
-                raise self._too_large()
-            return message
+def _count(receive: Receive, limit: int) -> Receive:
+    total = 0
 
-        return receive_counted
+    async def receive_counted() -> Message:
+        nonlocal total
+        message = await receive()
+        total += len(message.get("body", b""))
+        if total > limit:
+            raise _too_large(limit)
+        return message
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"The body must have at most {self.limit} bytes.")
+    return receive_counted
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body must have at most {limit} bytes.")

@@ -1,0 +1,80 @@
+"""How the command starts on the database that it finds."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.databases import ROOT, Backend, SQLite, migrate
+from tests.servers import PATIENCE, serving, starting
+from tests.test_migrations import execute, newest_revision
+
+INTERRUPTED = """
+import time
+
+from alembic import op
+
+revision = "9997"
+down_revision = "{}"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE half (id INTEGER)")
+    op.execute("DELETE FROM todo_items")
+    print("half way", flush=True)
+    time.sleep(60)
+"""
+
+
+def old_database(backend: Backend) -> str:
+    """A database of the first version of this program, with a todo in it."""
+    url = backend.empty()
+    migrate(url, "upgrade", "0001")
+    execute(url, "INSERT INTO todo_items (task, complete) VALUES ('Buy milk', false)")
+    return url
+
+
+def test_an_old_database_is_brought_to_the_newest_migration(folder: Path, backend: Backend) -> None:
+    with serving(folder, TODO_DATABASE_URL=old_database(backend)) as (_, client):
+        assert client.put("/todos/1", json={"complete": True}).status_code == 200
+        assert client.get("/todos/1").json()["task"] == "Buy milk"
+
+
+@pytest.mark.slow
+def test_a_migration_that_is_killed_half_way_is_made_by_the_next_start(
+    folder: Path, backend: Backend, request: pytest.FixtureRequest
+) -> None:
+    path = ROOT / "migrations" / "versions" / "9997_interrupted.py"
+    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+    for url, tasks in ((old_database(backend), ["Buy milk"]), (backend.empty(), [])):
+        path.write_text(INTERRUPTED.format(newest_revision()))
+        for _ in range(3):
+            with starting(folder, TODO_DATABASE_URL=url) as server:
+                server.wait_until_said("half way")
+                server.kill()
+        path.unlink()
+
+        with serving(folder, TODO_DATABASE_URL=url) as (_, client):
+            assert [todo["task"] for todo in client.get("/todos").json()] == tasks
+            assert client.post("/todos", json={"task": "Go on"}).status_code == 201
+        execute(url, "CREATE TABLE half (id INTEGER)")  # which fails if there is still one
+
+
+LATE = """
+revision = "9996"
+down_revision = "{}"
+"""
+
+
+@pytest.mark.slow
+def test_workers_that_cannot_start_end_the_command(
+    folder: Path, sqlite_backend: SQLite, request: pytest.FixtureRequest
+) -> None:
+    path = ROOT / "migrations" / "versions" / "9996_late.py"
+    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+    command = ("todo_api", "--port", "0", "--workers", "2")
+    with starting(folder, *command, TODO_DATABASE_URL=sqlite_backend.migrated()) as server:
+        server.wait_until_said("todo_api serves")
+        path.write_text(LATE.format(newest_revision()))  # the workers, which take a second to come up, ask for it
+
+        assert server.process.wait(PATIENCE) == 3
+        assert "run: alembic upgrade head" in server.output
