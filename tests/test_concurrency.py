@@ -45,12 +45,8 @@ def test_updates_of_different_members_at_once_both_survive(client: httpx.Client)
         )
 
         assert {answer.status_code for answer in answers} == {200}
-        assert client.get(f"/todos/{number}").json() == {
-            "id": number,
-            "task": "new",
-            "complete": True,
-            "version": 3,
-        }
+        now = client.get(f"/todos/{number}").json()
+        assert now == now | {"task": "new", "complete": True, "version": 3}
 
 
 def test_each_version_is_changed_once_however_many_try(client: httpx.Client) -> None:
@@ -81,6 +77,43 @@ def test_a_todo_is_deleted_once_however_many_try(client: httpx.Client) -> None:
         assert {answer.status_code for answer in answers[:8]} == {204, 404}
         assert {answer.status_code for answer in answers[8:]} <= {200, 404}
         assert client.get(f"/todos/{number}").status_code == 404
+
+
+def test_of_two_thousand_conditional_updates_each_version_has_one_winner(client: httpx.Client) -> None:
+    client.post("/todos", json={"task": "0"})
+
+    def add_one(_: int) -> int:
+        """The version that was made, or 0 because somebody else was faster."""
+        todo = client.get("/todos/1")
+        changed = {"task": str(int(todo.json()["task"]) + 1)}
+        answer = client.put("/todos/1", json=changed, headers={"if-match": todo.headers["etag"]})
+        assert answer.status_code in (200, 412)
+        return int(answer.json()["version"]) if answer.status_code == 200 else 0
+
+    with ThreadPoolExecutor(16) as threads:
+        made = list(threads.map(add_one, range(2000)))
+
+    versions = sorted(version for version in made if version)
+    assert 0 < len(versions) < 2000
+    assert versions == list(range(2, len(versions) + 2))
+    assert client.get("/todos/1").json().items() >= {"task": str(len(versions)), "version": versions[-1]}.items()
+
+
+def test_a_conditional_update_against_a_delete_is_done_or_told(client: httpx.Client) -> None:
+    for number in range(1, 51):
+        client.post("/todos", json={"task": "old"})
+        with ThreadPoolExecutor(8) as threads:
+            headers = {"if-match": '"1"'}
+            updates = [
+                threads.submit(client.put, f"/todos/{number}", json={"task": "new"}, headers=headers) for _ in range(4)
+            ]
+            deletes = [threads.submit(client.delete, f"/todos/{number}", headers=headers) for _ in range(4)]
+            statuses = [each.result().status_code for each in (*updates, *deletes)]
+
+        won = [status for status in statuses if status < 300]
+        assert len(won) == 1
+        assert set(statuses) - set(won) <= {404, 412}
+        assert client.get(f"/todos/{number}").status_code == (404 if won == [204] else 200)
 
 
 @contextmanager
@@ -165,3 +198,27 @@ def test_lost_connections_are_replaced(folder: Path, postgresql_backend: Postgre
 
             assert client.get("/todos/1").status_code == 200
             assert client.put("/todos/1", json={"complete": True}).status_code == 200
+
+
+def test_while_the_database_is_locked_for_long_writes_end_in_time_and_all_else_goes_on(
+    folder: Path, sqlite_backend: SQLite
+) -> None:
+    database_url = sqlite_backend.migrated()
+    with serving(folder, TODO_DATABASE_URL=database_url) as (server, client):
+        client.post("/todos", json={"task": "Buy milk"})
+        with write_lock(database_url), ThreadPoolExecutor(20) as threads:
+            waiting = [threads.submit(client.put, "/todos/1", json={"complete": True}) for _ in range(20)]
+            others = 0
+            while not all(write.done() for write in waiting):
+                assert client.get("/todos/1").status_code == 200
+                assert client.get("/livez").status_code == 200
+                assert client.get("/readyz").status_code == 200
+                others += 3
+            answers = [write.result() for write in waiting]
+
+            # In the queue behind the others and for the lock together: none waits for both in turn.
+            assert max(answer.elapsed.total_seconds() for answer in answers) < 9
+        assert {(answer.status_code, answer.headers["retry-after"]) for answer in answers} == {(503, "1")}
+        assert others > 100
+        assert "Traceback" not in server.output
+        assert client.put("/todos/1", json={"complete": True}).status_code == 200

@@ -1,28 +1,29 @@
 """The database: its URL, its engines, and the session that an endpoint works with."""
 
+import asyncio
 from typing import Annotated, Any
 
+import asyncpg
 from fastapi import Depends, Request
+from pydantic_core import from_json
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from todo_api import sqlite
+from todo_api.fair_pool import FairPool
 from todo_api.owners import OWNER
+from todo_api.sqlite_file import DatabaseFile
 
 POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
-POOL_TIMEOUT = 5.0
-"""Seconds that a request waits for a connection."""
+TIMEOUT = 5.0
+"""Seconds that a request waits for the database, in its queues and for its locks together."""
 CONNECT_TIMEOUT = 3.0
 """Seconds that opening a connection may take."""
-_SERVER_SETTINGS = {
-    "application_name": "todo_api",
-    "statement_timeout": "5s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "10s",
-}
+CLOSE_TIMEOUT = 0.5
+"""Seconds that closing one in order may take."""
 _DRIVERS = {
     "sqlite": sqlite.DRIVER,
     "postgres": "postgresql+asyncpg",
@@ -48,6 +49,8 @@ def parse_url(text: str) -> URL:
         raise ValueError(f"names the unknown database {url.drivername!r}: use sqlite:// or postgresql://")
     if driver == sqlite.DRIVER and url.database in (None, "", ":memory:"):
         raise ValueError("must name a file, such as sqlite:///todo.db: connections do not share a database in memory")
+    if driver == sqlite.DRIVER and url.query:
+        raise ValueError("must have no options after the name of the file")
     if driver == "postgresql+asyncpg" and "sslmode" in url.query:
         url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
     url = url.set(drivername=driver)
@@ -59,32 +62,80 @@ def parse_url(text: str) -> URL:
 
 
 class Database:
-    """The two engines of one database: `writer` runs transactions, `reader` single statements that change nothing."""
+    """The engines of one database: `writer` runs transactions, `reader` single statements that change nothing.
 
-    def __init__(self, url: URL) -> None:
+    `probe` is a reader with a connection of its own, so that no load keeps it waiting.
+    """
+
+    def __init__(self, url: URL, *, timeout: float = TIMEOUT, create: bool = False) -> None:
+        self.timeout = timeout
         if url.drivername == sqlite.DRIVER:
+            file = DatabaseFile(url.database or "", create=create)
             # SQLite has one writer at a time: the others queue for its connection, in order, and block no reader.
-            self.writer = _engine(url, pool_size=1)
-            self.reader = _engine(url, pool_size=1, read_only=True)
+            self.writer, self.reader, self.probe = (
+                _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
+                for read_only in (False, True, True)
+            )
         else:
-            self.writer = _engine(url, pool_size=POOL_SIZE, pool_pre_ping=True, connect_args=_connect_args(url))
-            self.reader = self.writer.execution_options(isolation_level="AUTOCOMMIT")
+            # A ping costs 50 of 420 µs. To ask the driver whether it has seen the end of the connection costs nothing,
+            # but it sees it too late: one killed just before a request was a 503 now and then.
+            self.writer, probe = (
+                _engine(url, pool_size=size, connect_args=_connect_args(url, timeout), pool_pre_ping=True)
+                for size in (POOL_SIZE, 1)
+            )
+            self.reader, self.probe = (
+                engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.writer, probe)
+            )
 
     async def dispose(self) -> None:
-        await self.writer.dispose()
-        await self.reader.dispose()
+        for engine in (self.writer, self.reader, self.probe):
+            await engine.dispose()
 
 
 def _engine(url: URL, **options: Any) -> AsyncEngine:
     # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
-    return create_async_engine(url, max_overflow=0, pool_timeout=POOL_TIMEOUT, hide_parameters=True, **options)
+    return create_async_engine(
+        url,
+        poolclass=FairPool,
+        max_overflow=0,
+        hide_parameters=True,
+        json_deserializer=from_json,  # Pydantic's, at half the cost of Python's
+        **options,
+    )
 
 
-def _connect_args(url: URL) -> dict[str, Any]:
+def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
+    milliseconds = f"{timeout * 900:.0f}ms"
+    settings = {
+        "application_name": "todo_api",
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
+    }
+    connect_timeout = min(CONNECT_TIMEOUT, timeout)
     if url.get_driver_name() == "asyncpg":
-        return {"timeout": CONNECT_TIMEOUT, "server_settings": _SERVER_SETTINGS}
-    options = " ".join(f"-c {name}={value}" for name, value in _SERVER_SETTINGS.items())
-    return {"connect_timeout": round(CONNECT_TIMEOUT), "options": options}
+        return {"timeout": connect_timeout, "server_settings": settings, "connection_class": _AsyncpgConnection}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return {"connect_timeout": round(connect_timeout), "options": options}
+
+
+class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own signature
+        """Take leave soon: a server that does not answer would hold up the 503, and the end of the process."""
+        await super().close(timeout=CLOSE_TIMEOUT)
+
+
+class Session(AsyncSession):
+    """A session whose `commit` may be a dry run: everything is done and checked, then rolled back."""
+
+    async def commit(self) -> None:
+        if not self.info[DRY_RUN]:
+            await super().commit()
+            return
+        await self.flush()
+        self.expunge_all()  # what the endpoint answers with is kept as it is
+        await self.rollback()
 
 
 async def open_session(request: Request) -> AsyncSession:
@@ -93,14 +144,22 @@ async def open_session(request: Request) -> AsyncSession:
     The endpoint commits. Once it has returned, the route closes the session, which rolls back what is not committed.
     """
     database: Database = request.state.database
+    deadline: asyncio.Timeout = request.scope[DEADLINE]
+    if deadline.when() is None:  # from here on: the client may take its time to send the body
+        deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
     engine = database.reader if request.method in ("GET", "HEAD") else database.writer
-    session = AsyncSession(engine, expire_on_commit=False, info={OWNER: request.scope[CALLER]})
+    info = {OWNER: request.scope[CALLER], DRY_RUN: request.scope.get(DRY_RUN, False)}
+    session = Session(engine, expire_on_commit=False, info=info)
     request.scope[SESSIONS].append(session)
     return session
 
 
+DRY_RUN = "todo_api.dry_run"
+"""Whether a request is a dry run, in its scope and in the `info` of its session."""
 CALLER = "todo_api.caller"
 """Where the scope of a request has the owner for whom it was sent."""
+DEADLINE = "todo_api.deadline"
+"""Where the route of a request keeps the time-out that its first session starts."""
 SESSIONS = "todo_api.sessions"
 """Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
 

@@ -1,17 +1,18 @@
 """Every exception ends as a problem: the handlers, and what catches the rest."""
 
-import logging
+import sqlite3
+from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api import problems
+from todo_api.logs import CAUSE
 from todo_api.methods import allowed_methods
 from todo_api.problems import (
     Internal,
@@ -23,8 +24,7 @@ from todo_api.problems import (
     ProblemResponse,
     Unavailable,
 )
-
-logger = logging.getLogger("todo_api")
+from todo_api.startup import StartupError
 
 
 def install(app: FastAPI) -> None:
@@ -33,7 +33,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(NotModified)(_not_modified)
     app.exception_handler(RequestValidationError)(_validation_error)
-    for error in (DBAPIError, PoolTimeoutError, OSError):
+    for error in (DBAPIError, StartupError, OSError):
         app.exception_handler(error)(_database_error)
     app.add_middleware(_CatchAll)
 
@@ -86,17 +86,28 @@ _REWORDED = {
 # SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or
 # a statement that took too long, a server that shuts down, an idle transaction.
 _PASSING_STATES = ("08", "40", "53", "55", "57", "25P03")
+# Of SQLite: a table that is not there, a file that is damaged.
+_LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 async def _database_error(request: Request, error: Exception) -> ProblemResponse:
-    """503 for what passes, such as a lock, a full pool or a lost connection; anything else is a fault of ours."""
-    if isinstance(error, DBAPIError) and not isinstance(error, (OperationalError, InterfaceError)):
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if not (error.connection_invalidated or state.startswith(_PASSING_STATES)):
-            raise error
-    cause = " ".join(str(getattr(error, "orig", error)).split())
-    logger.warning("request %s: %s %s: %s", request.scope["request_id"], request.method, request.url.path, cause)
-    return ProblemResponse(Unavailable())
+    """503 for what passes, such as a lock, a full disk or a lost connection; 500 for what a person must mend.
+
+    The log gets the words of the database without their details, which hold values, and without a traceback.
+    """
+    said = str(getattr(error, "orig", error)) or "the database did not answer in time"
+    request.scope[CAUSE] = " ".join(said.split())
+    return ProblemResponse(Unavailable() if _passes(error) else Internal())
+
+
+def _passes(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF not in _LASTING_CODES
+    if state := getattr(error.orig, "sqlstate", None):
+        return str(state).startswith(_PASSING_STATES)
+    return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
 
 
 class _CatchAll:
@@ -118,8 +129,13 @@ class _CatchAll:
 
         try:
             await self.app(scope, receive, watch)
-        except Exception:
-            logger.exception("request %s failed: %s %s", scope["request_id"], scope["method"], scope["path"])
+        except CancelledError:  # the server ends, and has waited for this request as long as it may
+            if started:
+                raise
+            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
+            await ProblemResponse(refusal)(scope, receive, send)
+        except Exception as error:
+            scope[CAUSE] = error
             if started:
                 raise
             await ProblemResponse(Internal())(scope, receive, send)

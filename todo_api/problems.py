@@ -17,20 +17,42 @@ from typing_extensions import TypedDict
 class InvalidValue(TypedDict):
     """One thing that is wrong with a request."""
 
-    pointer: Annotated[str, Field(description="Where: a JSON Pointer into the body (RFC 6901), or a parameter's name.")]
-    detail: Annotated[str, Field(description="What is wrong there.")]
-    code: Annotated[str, Field(description="The kind of fault, for programs.")]
+    pointer: Annotated[
+        str,
+        Field(description="Where: a JSON Pointer into the body (RFC 6901), or a parameter's name.", examples=["/task"]),
+    ]
+    detail: Annotated[str, Field(description="What is wrong there.", examples=["must not be blank"])]
+    code: Annotated[str, Field(description="The kind of fault, for programs.", examples=["string_too_short"])]
 
 
 class ProblemDocument(TypedDict):
     """What is wrong with a request, or with the server (RFC 9457)."""
 
-    type: Annotated[str, Field(description="Names the kind of problem, and leads to a page about it.")]
-    title: Annotated[str, Field(description="The kind of problem, in words.")]
-    status: Annotated[int, Field(ge=400, le=599, description="The HTTP status.")]
-    detail: Annotated[str, Field(description="What is wrong in this case, and what to do.")]
-    errors: NotRequired[Annotated[list[InvalidValue], Field(description="Each thing that is wrong, for status 422.")]]
-    current: NotRequired[Annotated[dict[str, Any], Field(description="The resource as it is now, for status 412.")]]
+    type: Annotated[
+        str,
+        Field(description="Names the kind of problem, and leads to a page about it.", examples=["/problems/not-found"]),
+    ]
+    title: Annotated[str, Field(description="The kind of problem, in words.", examples=["Not found"])]
+    status: Annotated[int, Field(ge=400, le=599, description="The HTTP status.", examples=[404])]
+    detail: Annotated[
+        str,
+        Field(description="What is wrong in this case, and what to do.", examples=["There is no todo with this id."]),
+    ]
+    errors: NotRequired[
+        Annotated[
+            list[InvalidValue],
+            Field(
+                description="Each thing that is wrong, for status 422.",
+                examples=[[{"pointer": "/task", "detail": "must not be blank", "code": "string_too_short"}]],
+            ),
+        ]
+    ]
+    current: NotRequired[
+        Annotated[
+            dict[str, Any], Field(description="The resource as it is now, for status 412.", examples=[{"version": 2}])
+        ]
+    ]
+    matched: NotRequired[Annotated[int, Field(ge=0, description="How many match, for status 409.", examples=[240])]]
 
 
 class Problem(HTTPException):
@@ -108,6 +130,16 @@ class NotFound(Problem):
     status, title, type = 404, "Not found", "/problems/not-found"
 
 
+class TooMany(Problem):
+    """More match than `max_affected` allows; nothing was changed. `matched` is how many do."""
+
+    status, title, type = 409, "Too many affected", "/problems/too-many-affected"
+
+    def __init__(self, matched: int) -> None:
+        super().__init__(f"{matched} match, which is more than max_affected allows.")
+        self.members = {"matched": matched}
+
+
 class PreconditionFailed(Problem):
     """The resource is not in the version that `If-Match` names; nothing was changed.
 
@@ -174,7 +206,11 @@ class Internal(Problem):
 
 
 class Unavailable(Problem):
-    """The database does not answer in time; nothing was changed, and the same request may succeed later."""
+    """The database does not answer in time; the same request may succeed later.
+
+    Nothing was changed, unless the connection to the database broke just as a change was being made: look before you
+    repeat it.
+    """
 
     status, title, type = 503, "Service unavailable", "/problems/unavailable"
 

@@ -1,0 +1,128 @@
+"""A PostgreSQL server that breaks while the API runs: 503, one line in the log, and recovery by itself."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import asyncpg
+import httpx2 as httpx
+import pytest
+
+from tests.databases import Cluster, cluster
+from tests.servers import Server, serving
+
+pytestmark = pytest.mark.slow
+
+TIMEOUT = 2
+"""Seconds of TODO_DATABASE_TIMEOUT here, so that the tests are short."""
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Cluster]:
+    with cluster() as own:
+        yield own
+
+
+@pytest.fixture
+def served(folder: Path, postgresql: Cluster) -> Iterator[tuple[Server, httpx.Client]]:
+    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    environment = {"TODO_DATABASE_URL": postgresql.url, "TODO_DATABASE_TIMEOUT": str(TIMEOUT)}
+    with serving(folder, **environment) as (server, client):
+        client.post("/todos", json={"task": "Buy milk"})
+        yield server, client
+
+
+def reads_and_writes(client: httpx.Client) -> list[httpx.Response]:
+    """More requests at once than the pool has connections."""
+    methods = ["GET", "PUT"] * 12
+    with ThreadPoolExecutor(len(methods)) as threads:
+        return list(threads.map(lambda method: client.request(method, "/todos/1", json={}), methods))
+
+
+def check_refusals(answers: list[httpx.Response], server: Server) -> None:
+    for answer in answers:
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.elapsed.total_seconds() < TIMEOUT + 2  # and not for ever
+        server.wait_until_said(answer.headers["x-request-id"])
+        assert server.output.count(answer.headers["x-request-id"]) == 1
+    assert "Traceback" not in server.output
+
+
+def check_health(client: httpx.Client, status: int) -> None:
+    assert client.get("/livez").status_code == 200
+    assert client.get("/readyz").status_code == status
+
+
+def check_recovery(client: httpx.Client) -> None:
+    assert {answer.status_code for answer in reads_and_writes(client)} == {200}
+    check_health(client, 200)
+
+
+def test_a_stopped_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    check_recovery(client)
+    postgresql.stop()
+    try:
+        check_refusals(reads_and_writes(client), server)
+        check_health(client, 503)
+    finally:
+        postgresql.start()
+    check_recovery(client)
+
+
+def test_a_restarted_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    for _ in range(3):
+        postgresql.restart()
+        check_recovery(served[1])
+
+
+def test_a_paused_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    check_recovery(client)
+    with postgresql.paused():
+        for _ in range(2):
+            check_refusals(reads_and_writes(client), server)
+            check_health(client, 503)
+    check_recovery(client)
+
+
+def test_killed_connections(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    for _ in range(5):
+        postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'todo_api'")
+        check_recovery(served[1])
+
+
+def test_too_many_connections(folder: Path, postgresql: Cluster) -> None:
+    role = "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 3; GRANT ALL ON todo_items TO few;"
+    postgresql.execute(f"{role} GRANT SELECT ON alembic_version TO few; GRANT ALL ON SEQUENCE todo_items_id_seq TO few")
+    url = postgresql.url.replace("//postgres:", "//few:")
+    with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (server, client):
+
+        async def ask_while_full() -> list[httpx.Response]:
+            holders = [await asyncpg.connect(url) for _ in range(2)]
+            try:
+                return await asyncio.to_thread(reads_and_writes, client)
+            finally:
+                for holder in holders:
+                    await holder.close()
+
+        assert client.post("/todos", json={"task": "x"}).status_code == 201
+        answers = asyncio.run(ask_while_full())
+        assert {answer.status_code for answer in answers} <= {200, 404, 503}
+        check_refusals([answer for answer in answers if answer.status_code == 503], server)
+        assert any(answer.status_code == 503 for answer in answers)
+        assert client.get("/todos?limit=1").status_code == 200
+
+
+def test_a_statement_that_takes_too_long(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    postgresql.execute("ALTER TABLE todo_items RENAME TO hidden")
+    postgresql.execute("CREATE VIEW todo_items AS SELECT hidden.* FROM hidden, pg_sleep(60)")
+    try:
+        check_refusals([client.get("/todos/1")], server)
+    finally:
+        postgresql.execute("DROP VIEW todo_items")
+        postgresql.execute("ALTER TABLE hidden RENAME TO todo_items")
+    check_recovery(client)

@@ -1,0 +1,168 @@
+"""A SQLite database that breaks while the server runs: the right error, one line in the log, and recovery by itself."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+
+from tests.databases import SQLite
+from tests.servers import Server, serving
+
+
+@pytest.fixture
+def database(sqlite_backend: SQLite) -> Path:
+    return Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+
+
+@contextmanager
+def serving_one_todo(folder: Path, database: Path) -> Iterator[tuple[Server, httpx.Client]]:
+    with serving(folder, TODO_DATABASE_URL=f"sqlite:///{database}") as (server, client):
+        assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
+        yield server, client
+
+
+def check_refusal(answer: httpx.Response, status: int, server: Server) -> None:
+    """It is a problem, and said in the log in one line with its cause."""
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.headers.get("retry-after") == ("1" if status == 503 else None)
+    server.wait_until_said(answer.headers["x-request-id"])
+    (line,) = [line for line in server.output.splitlines() if answer.headers["x-request-id"] in line]
+    assert f" {status} " in line
+    assert " ms: " in line
+    assert "Traceback" not in server.output
+
+
+def remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{database}{suffix}").unlink()
+
+
+def tasks(database: Path) -> list[str]:
+    with sqlite3.connect(database) as connection:
+        return [task for (task,) in connection.execute("SELECT task FROM todo_items ORDER BY id")]
+
+
+def test_a_deleted_database_is_refused_and_not_made_anew(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        remove(database)
+
+        for _ in range(2):
+            check_refusal(client.post("/todos", json={"task": "lost"}), 503, server)
+            check_refusal(client.get("/todos/1"), 503, server)
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+        assert not database.exists()
+
+
+@pytest.mark.parametrize("first", ["GET", "PUT"])
+def test_a_replaced_database_is_served_from_then_on(
+    folder: Path, database: Path, sqlite_backend: SQLite, first: str
+) -> None:
+    other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+    with sqlite3.connect(other) as connection:
+        connection.execute("INSERT INTO todo_items (owner, task, complete) VALUES ('local', 'Other', false)")
+    connection.close()
+    with serving_one_todo(folder, database) as (server, client):
+        moved = database.with_name(f"{database.name}.moved")
+        database.rename(moved)
+        other.rename(database)  # beside the write-ahead log of the file that was there
+
+        check_refusal(client.request(first, "/todos/1", json={}), 503, server)
+        client.get("/todos/1")  # what reads and what writes see it each for itself
+        client.put("/todos/1", json={})
+        assert client.put("/todos/1", json={"complete": True}).json()["task"] == "Other"
+        assert client.get("/todos/1").json()["task"] == "Other"
+        assert client.get("/todos/1").json()["complete"] is True
+        assert client.get("/readyz").status_code == 200
+        assert server.stop() == 0
+    assert tasks(database) == ["Other"]
+    assert tasks(moved) == ["Buy milk"]
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        for suffix in ("-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink()
+
+        check_refusal(client.post("/todos", json={"task": "refused"}), 503, server)
+        client.get("/todos")
+        assert client.post("/todos", json={"task": "Buy bread"}).status_code == 201
+        assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk", "Buy bread"]
+        assert server.stop() == 0
+    assert tasks(database) == ["Buy milk", "Buy bread"]
+
+
+def test_a_missing_table_is_an_error_until_it_is_back(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client), sqlite3.connect(database) as other:
+        other.execute("ALTER TABLE todo_items RENAME TO hidden")
+        for _ in range(3):
+            check_refusal(client.get("/todos/1"), 500, server)
+            check_refusal(client.post("/todos", json={"task": "x"}), 500, server)
+
+        other.execute("ALTER TABLE hidden RENAME TO todo_items")
+        assert client.get("/todos/1").status_code == 200
+        assert client.post("/todos", json={"task": "x"}).json()["id"] == 2
+
+
+def test_a_corrupted_file_is_an_error_until_it_is_replaced(
+    folder: Path, database: Path, sqlite_backend: SQLite
+) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        remove(database)
+        database.write_bytes(os.urandom(100_000))
+        client.get("/todos/1")
+        client.put("/todos/1", json={})
+
+        for _ in range(2):
+            check_refusal(client.get("/todos/1"), 500, server)
+            check_refusal(client.post("/todos", json={"task": "x"}), 500, server)
+        remove(database)
+        shutil.copyfile(sqlite_backend.migrated().removeprefix("sqlite:///"), database)
+        client.get("/todos")
+        client.put("/todos/1", json={})
+        assert client.get("/todos").json() == []
+        assert client.post("/todos", json={"task": "x"}).status_code == 201
+
+
+@pytest.fixture
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of 2 MB, in memory; root alone may have one."""
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], check=True)  # noqa: S607
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)  # noqa: S607
+
+
+@pytest.mark.slow
+def test_a_full_disk_refuses_writes_serves_reads_and_loses_nothing(
+    folder: Path, database: Path, small_disk: Path
+) -> None:
+    on_disk = small_disk / "todo.db"
+    shutil.copyfile(database, on_disk)
+    filler = small_disk / "filler"
+    with serving_one_todo(folder, on_disk) as (server, client):
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b" " * 4096)
+        answers = [client.post("/todos", json={"task": f"task {number}"}) for number in range(200)]
+        refused = [answer for answer in answers if answer.status_code != 201]
+        assert refused
+        check_refusal(refused[0], 503, server)
+        check_refusal(refused[-1], 503, server)
+        assert client.get("/todos/1").status_code == 200
+        assert client.get("/livez").status_code == 200
+
+        filler.unlink()
+        assert client.post("/todos", json={"task": "after"}).status_code == 201
+        kept = [todo["task"] for todo in client.get("/todos?limit=500").json()]
+        assert kept == ["Buy milk", *(each.json()["task"] for each in answers if each.status_code == 201), "after"]
