@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event
 from tests.applications import as_owner, bearer, command, in_process
 from tests.databases import SQLite
 from tests.servers import run, serving
+from todo_api.callers import OPEN_PATHS
 from todo_api.tokens import digest
 
 ANY_TOKEN = "todo_" + "x" * 43
@@ -168,7 +169,7 @@ WRONG: dict[str, list[str]] = {
     "null": ["Bearer null"],
     "a NUL": ["Bearer {}\0"],
     "other letters": ["Bearer todo_" + "é" * 43],
-    "a very long one": ["Bearer todo_" + "x" * 50_000],
+    "a very long one": ["Bearer todo_" + "x" * 5_000],
     "a JWT that is not signed": ["Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSJ9."],
 }
 
@@ -228,7 +229,9 @@ def test_every_operation_asks_for_a_token_before_anything_else(guarded: TestClie
     paths = guarded.get("/openapi.json").json()["paths"]
     tried = 0
     for path, methods in paths.items():
-        for method in [*methods, "head"]:
+        if path in OPEN_PATHS:
+            continue
+        for method in [*methods, *(["head"] if "get" in methods else [])]:
             for target in (path.format_map({"todo_id": 1}), path.format_map({"todo_id": "x"}), f"{path}?nonsense=1"):
                 for content, kind in ((None, None), (b"{", "application/json"), (b"x", "text/plain")):
                     headers = {} if kind is None else {"content-type": kind}
@@ -245,8 +248,11 @@ def test_the_document_says_what_an_operation_needs(guarded: TestClient, client: 
 
     (name,) = document["components"]["securitySchemes"]
     assert document["components"]["securitySchemes"][name].items() >= {"type": "http", "scheme": "bearer"}.items()
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
         for method, operation in methods.items():
+            if path in OPEN_PATHS:
+                assert "security" not in operation
+                continue
             assert operation["security"] == [{name: []}]
             assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
             assert ("403" in operation["responses"]) == (method != "get")
@@ -325,5 +331,5 @@ def test_a_real_server_lets_a_token_in_while_it_is_valid_and_logs_none(folder: P
         assert client.get("/todos/1", headers=bearer(token)).status_code == 401
         assert server.stop() == 0
 
-    assert "GET /todos?access_token=todo_… HTTP" in server.output
+    assert " GET /todos 401 " in server.output
     assert token not in server.output

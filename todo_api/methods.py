@@ -35,7 +35,9 @@ class Methods:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             # A copy: the server must still see HEAD, or it would miss the body that Content-Length announces.
-            await self.app(dict(scope, method="GET"), receive, _without_body(send))
+            get = dict(scope, method="GET")
+            await self.app(get, receive, _without_body(send))
+            scope.update(get, method="HEAD")  # the log asks for the route
         elif scope["type"] == "http" and scope["method"] == "OPTIONS" and (methods := allowed_methods(scope)):
             headers = {"Allow": ", ".join(methods)}
             if "PATCH" in methods:

@@ -2,10 +2,14 @@
 
 import re
 from secrets import token_hex
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SANE = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+from todo_api.logs import log_request
+
+# Nothing that begins as a token does: the id goes into the log.
+_SANE = re.compile(rb"(?!todo_)[A-Za-z0-9._-]{1,128}")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -19,7 +23,7 @@ _UNLESS_SET = [
 
 
 class ResponseHeaders:
-    """Gives each request an id, the one it was sent with if that is sane; each answer has it, as `X-Request-Id`."""
+    """Gives each request an id, the one it was sent with if that is sane; its answer and its log line have it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -31,9 +35,12 @@ class ResponseHeaders:
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = sent if _SANE.fullmatch(sent) else token_hex(16).encode()
         scope["request_id"] = request_id.decode()
+        started, status = perf_counter(), 500  # what the server answers when the application does not
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
+                status = message["status"]
                 headers = message["headers"]
                 present = {name for name, _ in headers}
                 headers.append((b"x-request-id", request_id))
@@ -41,4 +48,7 @@ class ResponseHeaders:
                 headers.extend(each for each in _UNLESS_SET if each[0] not in present)
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app(scope, receive, send_with_headers)
+        finally:
+            log_request(scope, status, started)

@@ -8,7 +8,8 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from todo_api.database import parse_url
+from todo_api.database import TIMEOUT, parse_url
+from todo_api.logs import LogFormat
 from todo_api.problems import did_you_mean
 
 PREFIX = "TODO_"
@@ -51,6 +52,8 @@ class Settings(BaseSettings):
         default=parse_url("sqlite:///todo.db"), validation_alias=AliasChoices("TODO_DATABASE_URL", "DATABASE_URL")
     )
     """Where the todos are kept: `sqlite:///file` or `postgresql://user:password@host/name`."""
+    database_timeout: float = Field(default=TIMEOUT, gt=0, le=600)
+    """Seconds that a request waits for the database before it is answered 503."""
     host: str = "127.0.0.1"
     """The address to serve on."""
     port: int = Field(default=8000, ge=0, le=65535)
@@ -67,8 +70,18 @@ class Settings(BaseSettings):
     """Whether a change without `If-Match` is refused (428)."""
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []
     """The origins, separated by commas, whose web pages may call; `*` for all."""
+    request_timeout: int = Field(default=20, ge=1)
+    """Seconds that a client may take to send the head of a request, and again its body, and to go on reading."""
+    keep_alive: int = Field(default=75, ge=1)
+    """Seconds that an idle connection stays open; more than the 60 of usual proxies, which use it again."""
+    max_connections: int = Field(default=2000, ge=1)
+    """The number of connections that each process holds at the most."""
+    shutdown_timeout: int = Field(default=10, ge=1)
+    """Seconds that running requests may take to end when the server is told to stop."""
     log_level: Annotated[Literal["critical", "error", "warning", "info", "debug"], BeforeValidator(str.lower)] = "info"
-    """The least severity that is logged."""
+    """The least severity that is logged; each request is at `info`."""
+    log_format: LogFormat = "text"
+    """Lines for people (`text`) or for programs (`json`)."""
 
 
 def load_settings() -> Settings:

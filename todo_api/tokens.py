@@ -1,6 +1,5 @@
 """Access tokens (RFC 6750): what a caller shows, and for whom it then acts."""
 
-import logging
 import re
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -61,15 +60,3 @@ def _sent_token(request: Request) -> str | None:
         raise Unauthorized("Send Authorization: Bearer with a token that the operator of this server made for you.")
     match = _CREDENTIALS.fullmatch(lines[0]) if len(lines) == 1 else None
     return match and match[1]
-
-
-def hide_tokens(record: logging.LogRecord) -> bool:
-    """Keep tokens out of the log, which has the addresses of requests, and somebody may put a token there."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(_TOKEN.sub("todo_…", each) if isinstance(each, str) else each for each in record.args)
-    return True
-
-
-def install() -> None:
-    for name in ("todo_api", "uvicorn.access"):
-        logging.getLogger(name).addFilter(hide_tokens)

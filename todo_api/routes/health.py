@@ -1,0 +1,52 @@
+"""What load balancers and orchestrators ask: whether to send requests here, whether to start the process anew."""
+
+import asyncio
+from operator import attrgetter
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from todo_api.database import Database
+from todo_api.startup import check_schema
+
+# No route of ours: probes add parameters of their own, which are ignored here.
+router = APIRouter(tags=["health"], generate_unique_id_function=attrgetter("name"))
+
+PROBE_TIMEOUT = 1.0
+"""Seconds that the database may take: the usual time-out of a probe."""
+
+
+@with_config(ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]}))
+class Health(TypedDict):
+    """That the server is well."""
+
+    status: Annotated[
+        Literal["ok"], Field(description="Always `ok`: what is not well is told by a problem.", examples=["ok"])
+    ]
+
+
+OK = Health(status="ok")
+
+
+@router.get("/livez")
+async def check_liveness() -> Health:
+    """Check that the process answers
+
+    The database is not asked: starting the server anew would not mend it.
+    """
+    return OK
+
+
+@router.get("/readyz")
+async def check_readiness(request: Request) -> Health:
+    """Check that requests can be served
+
+    The database answers and is at the newest migration; otherwise 503. Busy is not broken: this waits for no other
+    request.
+    """
+    database: Database = request.state.database
+    async with asyncio.timeout(PROBE_TIMEOUT):
+        await check_schema(database.probe)
+    return OK
