@@ -1,6 +1,8 @@
 """Run the migrations on the database of the settings, one process at a time."""
 
 import asyncio
+import re
+import warnings
 from typing import Any, Literal
 
 from alembic import context
@@ -17,8 +19,22 @@ ADVISORY_LOCK = 0x746F646F  # "todo"
 """Held on PostgreSQL by the one process that migrates."""
 
 
+BESIDE = re.compile("todo_items_")
+"""Begins the names of what the migrations keep beside a table for its lists, and no model declares."""
+
+# Such an index of an expression is what the warning is about.
+warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+
+
+def include_name(name: str | None, kind: str, parents: Any) -> bool:
+    """Whether the models say what this is: all but the indexes that are named as the table that they belong to."""
+    return not (kind in ("table", "index") and name and BESIDE.match(name) and name not in SQLModel.metadata.tables)
+
+
 def render_item(kind: str, item: object, autogen: AutogenContext) -> str | Literal[False]:
-    """Write SQLModel's own column types as the plain SQLAlchemy ones that they decorate."""
+    """Write SQLModel's own column types, and ours, as the plain SQLAlchemy ones that they decorate."""
+    if kind == "type" and isinstance(item, types.DateTime):
+        return "sa.DateTime(timezone=True)"
     if kind == "type" and isinstance(item, types.TypeDecorator):
         return f"sa.{item.impl_instance!r}"
     return False
@@ -36,11 +52,17 @@ def run(connection: Connection) -> None:
 
 
 def configure(**options: Any) -> None:
-    context.configure(target_metadata=SQLModel.metadata, render_as_batch=True, render_item=render_item, **options)
+    context.configure(
+        target_metadata=SQLModel.metadata,
+        render_as_batch=True,
+        render_item=render_item,
+        include_name=include_name,
+        **options,
+    )
 
 
 async def main() -> None:
-    database = Database(load_settings().database_url)
+    database = Database(load_settings().database_url, create=True)
     try:
         async with connect(database.writer) as connection:
             await connection.run_sync(run)

@@ -1,16 +1,17 @@
 """The migrations, on both kinds of database."""
 
 import asyncio
+import logging
 import re
-from functools import partial
+import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.applications import in_process
-from tests.databases import ROOT, Backend, migrate
+from tests.databases import ROOT, Backend, PostgreSQL, migrate
 from todo_api.database import Database, parse_url
 
 
@@ -44,6 +45,65 @@ def test_every_migration_goes_up_and_down_and_up_again_and_keeps_what_it_can(bac
     assert execute(url, "SELECT count(*) FROM todo_items") == [(0,)]
 
 
+def test_members_that_are_added_get_a_value_for_the_rows_that_are_there(backend: Backend) -> None:
+    url = backend.empty()
+    migrate(url, "upgrade", "0001")
+    execute(
+        url, "INSERT INTO todo_items (task, complete) VALUES ('Buy milk', false), ('Buy bread', true), ('Gone', true)"
+    )
+    execute(url, "DELETE FROM todo_items WHERE id = 3")
+    migrate(url, "upgrade", "head")
+
+    with in_process(database_url=url) as client:
+        milk, bread = client.get("/todos").json()
+        found = [
+            client.get(f"/todos?{query}").json()
+            for query in ("q=read", "sort=-position", "completed_after=2020-01-01T00:00:00Z")
+        ]
+        new = client.post("/todos", json={"task": "New", "tags": ["a"]}).json()
+
+    assert milk == milk | {"notes": None, "priority": 0, "tags": [], "version": 1, "completed_at": None}
+    assert milk["position"] < bread["position"] < new["position"]
+    assert bread["completed_at"] == bread["created_at"] == bread["updated_at"] < new["created_at"]
+    assert found == [[bread], [bread, milk], [bread]]
+    assert new["id"] == 4  # the id of the deleted row is never given again, migrations or not
+
+    for revisions in (("downgrade", "0001"), ("upgrade", "head")):
+        migrate(url, *revisions)
+    execute(url, "DELETE FROM todo_items WHERE id = 4")
+    with in_process(database_url=url) as client:
+        assert client.get("/todos?tag=a").json() == []
+        assert client.post("/todos", json={"task": "Newer", "tags": ["a"]}).json()["id"] == 5
+        assert [todo["id"] for todo in client.get("/todos?tag=a&q=newer").json()] == [5]
+
+
+def test_without_the_extension_for_it_words_are_found_all_the_same(
+    postgresql_backend: PostgreSQL, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = postgresql_backend.empty()
+    user = f"plain_{make_url(url).database}"
+    postgresql_backend.execute(
+        f"CREATE ROLE {user} LOGIN", f'ALTER DATABASE "{make_url(url).database}" OWNER TO {user}'
+    )
+    plain = make_url(url).set(username=user).render_as_string(hide_password=False)
+    execute(
+        url, "CREATE FUNCTION forbid() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$"
+    )
+    execute(
+        url,
+        "CREATE EVENT TRIGGER forbid ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION') EXECUTE FUNCTION forbid()",
+    )
+    with caplog.at_level(logging.WARNING):
+        migrate(plain, "upgrade", "head")
+
+    assert "CREATE EXTENSION pg_trgm" in caplog.text
+    with in_process(database_url=plain) as client:
+        client.post("/todos", json={"task": "Buy milk"})
+        assert len(client.get("/todos?q=MILK").json()) == 1
+    execute(url, f"REASSIGN OWNED BY {user} TO CURRENT_USER")
+    postgresql_backend.execute(f"DROP ROLE {user}")
+
+
 def test_todos_of_before_there_were_owners_are_local_and_no_id_is_given_again(backend: Backend) -> None:
     url = backend.empty()
     migrate(url, "upgrade", "0002")
@@ -61,20 +121,25 @@ def test_the_migrations_make_just_the_tables_of_the_models(database_url: str) ->
     assert "No new upgrade operations detected." in migrate(database_url, "check")
 
 
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """A copy of the migrations, to add to."""
+    return shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+
+
 def test_a_generated_migration_is_the_same_on_both_databases(
-    sqlite_backend: Backend, postgresql_backend: Backend, request: pytest.FixtureRequest
+    sqlite_backend: Backend, postgresql_backend: Backend, scripts: Path
 ) -> None:
     generated = []
     for backend in (sqlite_backend, postgresql_backend):
         url = backend.empty()
-        path = ROOT / "migrations" / "versions" / "9999_generated.py"
-        request.addfinalizer(partial(path.unlink, missing_ok=True))
+        path = scripts / "versions" / "9999_generated.py"
         migrate(url, "upgrade", "head")
         execute(url, "DROP TABLE todo_items")
-        migrate(url, "revision", "generated", autogenerate=True, rev_id="9999")
+        migrate(url, "revision", "generated", autogenerate=True, rev_id="9999", scripts=scripts)
         generated.append(path.read_text())
-        migrate(url, "upgrade", "head")
-        assert "No new upgrade operations detected." in migrate(url, "check")
+        migrate(url, "upgrade", "head", scripts=scripts)
+        assert "No new upgrade operations detected." in migrate(url, "check", scripts=scripts)
         path.unlink()
 
     assert generated[0] == generated[1]
@@ -84,7 +149,8 @@ def test_a_generated_migration_is_the_same_on_both_databases(
 
 def test_migrations_stand_alone() -> None:
     for path in (ROOT / "migrations" / "versions").glob("*.py"):
-        assert re.findall(r"^(?:from|import) (\S+)", path.read_text(), re.MULTILINE) == ["sqlalchemy", "alembic"]
+        imported = re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
+        assert set(imported) <= {"alembic", "datetime", "logging", "sqlalchemy"}
 
 
 FAILING = """
@@ -100,18 +166,13 @@ def upgrade() -> None:
 """
 
 
-def test_a_migration_that_fails_leaves_nothing_behind(
-    backend: Backend, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    path = ROOT / "migrations" / "versions" / "9998_failing.py"
-    request.addfinalizer(partial(path.unlink, missing_ok=True))
-    path.write_text(FAILING.format(newest_revision()))
+def test_a_migration_that_fails_leaves_nothing_behind(backend: Backend, scripts: Path) -> None:
+    (scripts / "versions" / "9998_failing.py").write_text(FAILING.format(newest_revision()))
     url = backend.migrated()
 
     with pytest.raises(SQLAlchemyError):
-        migrate(url, "upgrade", "head")
+        migrate(url, "upgrade", "head", scripts=scripts)
 
-    path.unlink()
     execute(url, "CREATE TABLE half (id INTEGER)")
     assert "No new upgrade" not in migrate(url, "current")
 

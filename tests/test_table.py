@@ -15,7 +15,7 @@ from todo_api import errors
 from todo_api.fields import BIG_INTEGER, Id, Line
 from todo_api.listing import Listing
 from todo_api.response_headers import ResponseHeaders
-from todo_api.selection import Searchable
+from todo_api.search import Words
 from todo_api.table import Changes, Internal, New, ServerSet, Table, member_names
 
 
@@ -32,7 +32,7 @@ class Book(Table, table=True):
 
     id: Annotated[Id, ServerSet] = Field(default=None, primary_key=True, sa_type=BIG_INTEGER)
     """Identifies the book."""
-    title: Annotated[Line, Searchable] = Field(min_length=1, max_length=80)
+    title: Annotated[Line, Words("q", "title")] = Field(min_length=1, max_length=80)
     """Its title."""
     pages: Annotated[int, AfterValidator(even)] = Field(default=2, ge=1)
     """Its pages, two a leaf."""

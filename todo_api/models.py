@@ -3,13 +3,15 @@
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from sqlalchemy import Index
+from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
-from todo_api.fields import BIG_INTEGER, MAX_ID, Id, Line
+from todo_api.due import Due
+from todo_api.fields import BIG_INTEGER, MAX_INTEGER, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags, utc_now
+from todo_api.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
 from todo_api.owners import Owned
-from todo_api.selection import Filterable, Searchable
-from todo_api.table import Internal, ServerSet
+from todo_api.search import Words
+from todo_api.table import Created, InsteadOf, Internal, ServerSet, Since
 
 
 class TodoItem(Owned, table=True):
@@ -20,25 +22,73 @@ class TodoItem(Owned, table=True):
     # Every statement of a request names the owner, so every index begins with it.
     __table_args__ = (
         Index(None, "owner", "id"),
-        Index(None, "owner", "complete", "id"),
+        *(
+            Index(None, "owner", member, "id")
+            for member in ("complete", "priority", "position", "created_at", "updated_at")
+        ),
         {"sqlite_autoincrement": True},
     )
 
-    id: Annotated[Id, ServerSet] = Field(
+    id: Annotated[Id, ServerSet, OneOf("ids")] = Field(
         default=None, primary_key=True, sa_type=BIG_INTEGER, schema_extra={"examples": [1]}
     )
     """Identifies the todo; set by the server and never given to another todo."""
-    task: Annotated[Line, Searchable] = Field(min_length=1, max_length=500, schema_extra={"examples": ["Buy milk"]})
+    task: Annotated[Line, Words("q", "task", "notes")] = Field(
+        min_length=1, max_length=500, schema_extra={"examples": ["Buy milk"]}
+    )
     """What is to be done: 1 to 500 characters on one line; white space around it is dropped."""
-    complete: Annotated[bool, Filterable] = Field(default=False, schema_extra={"examples": [False]})
+    complete: Annotated[bool, Equals()] = Field(default=False, schema_extra={"examples": [False]})
     """Whether it is done; false for a new todo unless sent."""
-    version: Annotated[int, Ge(1), Le(MAX_ID), ServerSet] = Field(
+    notes: OptionalText = Field(default=None, max_length=16_384, schema_extra={"examples": ["Two litres,\nno sugar"]})
+    """More about it: up to 16,384 characters on any number of lines; null when there are none."""
+    due_on: Day | None = Field(default=None, schema_extra={"examples": ["2026-12-24"]})
+    """The day on which it is due, in whatever zone one is; null when there is none. Setting it clears `due_at`."""
+    due_at: Annotated[Instant | None, InsteadOf("due_on"), Due("due_on")] = Field(
+        default=None, sa_type=UTC_DATETIME, schema_extra={"examples": [None]}
+    )
+    """The instant when it is due (RFC 3339), answered in UTC; null when there is none. Setting it clears `due_on`."""
+    priority: Annotated[
+        int,
+        Ge(0),
+        Le(9),
+        Equals(),
+        AtLeast("priority_min", "as urgent or less"),
+        AtMost("priority_max", "as urgent or more, and those of 0, which says nothing"),
+    ] = Field(default=0, schema_extra={"examples": [5]})
+    """How urgent it is (RFC 5545, section 3.8.1.9): 1 is the most urgent, 9 the least, 0 says nothing."""
+    tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
+    """Up to 32 different words for it, each of 1 to 64 characters on one line; their order is kept."""
+    position: Annotated[int, Ge(-MAX_INTEGER), Le(MAX_INTEGER)] = Field(
+        default=None, sa_type=BIG_INTEGER, sa_column_kwargs={"server_default": "0"}, schema_extra={"examples": [65_536]}
+    )
+    """Where it stands among the todos, the lowest first; need not be unique. A new todo is the last unless sent."""
+    created_at: Annotated[Instant, ServerSet, Created, After("created_after")] = Field(
+        default=None,
+        sa_type=UTC_DATETIME,
+        schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]},
+    )
+    """When it was created, in UTC."""
+    updated_at: Annotated[Instant, ServerSet, Created, After("updated_after")] = Field(
+        default=None,
+        sa_type=UTC_DATETIME,
+        sa_column_kwargs={"onupdate": utc_now},
+        schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]},
+    )
+    """When it was changed last, in UTC; at first the same as `created_at`."""
+    completed_at: Annotated[
+        Instant | None, ServerSet, Since("complete"), After("completed_after"), Before("completed_before")
+    ] = Field(default=None, sa_type=UTC_DATETIME, schema_extra={"examples": [None]})
+    """When `complete` became true, in UTC; null while it is false."""
+    version: Annotated[int, Ge(1), Le(MAX_INTEGER), ServerSet] = Field(
         default=1, sa_type=BIG_INTEGER, schema_extra={"examples": [1]}
     )
     """Starts at 1 and grows with every change; `ETag` is made of it."""
 
-    create_examples = [{"task": "Buy milk"}, {"task": "Buy bread", "complete": True}]
-    update_examples = [{"complete": True}, {"task": "Buy oat milk"}]
+    create_examples = [
+        {"task": "Buy milk"},
+        {"task": "Wrap the presents", "due_on": "2026-12-24", "priority": 1, "tags": ["family"]},
+    ]
+    update_examples = [{"complete": True}, {"task": "Buy oat milk", "tags": ["shopping"]}, {"due_on": None}]
 
 
 class AccessToken(Owned, table=True):

@@ -10,6 +10,8 @@ The bodies are derived from the class (`CreateTodoItem`, `UpdateTodoItem` in the
 those marked `ServerSet` or `Internal`, unknown members forbidden, types strict, and absent kept apart from null.
 """
 
+from collections.abc import Iterable, Sequence
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar, Union, get_args, get_origin
 
@@ -21,15 +23,20 @@ from pydantic import (
     GetCoreSchemaHandler,
     SerializerFunctionWrapHandler,
     Strict,
+    TypeAdapter,
     create_model,
     model_serializer,
 )
 from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from sqlalchemy import func, literal
 from sqlalchemy.orm import declared_attr
 from sqlmodel import SQLModel
 from sqlmodel._compat import SQLModelConfig
+from typing_extensions import TypedDict
+
+from todo_api.fields import utc_now
 
 # Every constraint has a name, so that a later migration can change it. Set before the first table class.
 SQLModel.metadata.naming_convention = {
@@ -45,14 +52,31 @@ class ServerSet:
     """Marks a field that the server sets: it is in every response and in no request."""
 
 
+class Created:
+    """Marks an instant that the server sets when the row is created."""
+
+
+class Since:
+    """Marks an instant that the server sets when `flag` becomes true, and clears when it becomes false again."""
+
+    def __init__(self, flag: str) -> None:
+        self.flag = flag
+
+
+class InsteadOf:
+    """Marks a field that excludes another: to set either clears the other, and to set both at once is refused."""
+
+    def __init__(self, other: str) -> None:
+        self.other = other
+
+
 class Internal:
     """Marks a field that the server alone knows: it is in no response, in no request and in no schema."""
 
 
 def _tidy(schema: dict[str, Any]) -> None:
-    """Leave out titles, which repeat names, and defaults, for which SDKs take a member to be always there."""
+    """Leave out defaults, for which SDKs take a member to be always there."""
     for member in schema["properties"].values():
-        member.pop("title", None)
         member.pop("default", None)
 
 
@@ -84,11 +108,21 @@ class Table(SQLModel):
         return {"version_id_col": cls.version} if "version" in cls.model_fields else {}  # type: ignore[attr-defined]
 
     _names: ClassVar[tuple[str, ...]]
+    _created: ClassVar[list[str]]
+    """The instants marked Created."""
+    _since: ClassVar[dict[str, str]]
+    """The instants marked Since, each with its flag."""
+    _exclusive: ClassVar[list[tuple[str, str]]]
+    """The pairs of fields of which InsteadOf allows one."""
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         cls._names = tuple(name for name, field in cls.model_fields.items() if Internal not in field.metadata)
+        marks = [(name, mark) for name, field in cls.model_fields.items() for mark in field.metadata]
+        cls._created = [name for name, mark in marks if mark is Created]
+        cls._since = {name: mark.flag for name, mark in marks if isinstance(mark, Since)}
+        cls._exclusive = [(mark.other, name) for name, mark in marks if isinstance(mark, InsteadOf)]
         decorators = cls.__pydantic_decorators__
         if unseen := [*decorators.field_validators, *decorators.model_validators, *decorators.validators]:
             raise TypeError(
@@ -116,6 +150,24 @@ def member_names(table: type[Table]) -> tuple[str, ...]:
     return table._names
 
 
+def examples_of(table: type[Table]) -> dict[str, list[dict[str, Any]]]:
+    """The examples of the request bodies of a table class, by the names of their schemas."""
+    return {f"Create{table.__name__}": table.create_examples, f"Update{table.__name__}": table.update_examples}
+
+
+def write_rows(table: type[Table], rows: Iterable[Sequence[Any]]) -> bytes:
+    """The JSON of rows of the members of `table`, in their order, as that of instances would be."""
+    names = member_names(table)
+    return _rows_writer(table).dump_json([dict(zip(names, row, strict=True)) for row in rows])
+
+
+@cache
+def _rows_writer(table: type[Table]) -> TypeAdapter[Any]:
+    members: Any = {name: table.model_fields[name].annotation for name in member_names(table)}
+    row: Any = TypedDict("Row", members)  # type: ignore[misc]  # its members are known at run time alone
+    return TypeAdapter(list[row])
+
+
 def _is_settable(field: FieldInfo) -> bool:
     """Whether a client may set this field."""
     return ServerSet not in field.metadata and Internal not in field.metadata
@@ -124,7 +176,15 @@ def _is_settable(field: FieldInfo) -> bool:
 class _New:
     def __get_pydantic_core_schema__(self, source: type[T], handler: GetCoreSchemaHandler) -> CoreSchema:
         body = _derive(source, f"Create{source.__name__}", source.create_examples, required=True)
-        return core_schema.no_info_after_validator_function(lambda sent: source(**_members(sent)), handler(body))
+
+        def create(sent: BaseModel) -> T:
+            members = _members(source, sent)
+            now = utc_now()
+            members |= dict.fromkeys(source._created, now)
+            members |= {instant: now for instant, flag in source._since.items() if members.get(flag)}
+            return source(**members)
+
+        return core_schema.no_info_after_validator_function(create, handler(body))
 
 
 New = Annotated[T, _New()]
@@ -134,23 +194,49 @@ New = Annotated[T, _New()]
 class Changes(Generic[T]):
     """`Changes[TodoItem]`: a body that changes a TodoItem; absent members stay as they are (RFC 7396)."""
 
-    def __init__(self, members: dict[str, Any]) -> None:
+    def __init__(self, table: type[T], members: dict[str, Any]) -> None:
+        self._table = table
         self.members = members
 
     def apply_to(self, row: T) -> T:
+        """Change a row."""
+        for instant, flag in self._table._since.items():
+            if self.members.get(flag, getattr(row, flag)) != getattr(row, flag):
+                setattr(row, instant, utc_now() if self.members[flag] else None)
         for name, value in self.members.items():
             setattr(row, name, value)
         return row
+
+    def values(self) -> dict[str, Any]:
+        """The same change for an UPDATE of many rows."""
+        values = dict(self.members)
+        for instant, flag in self._table._since.items():
+            if flag in values:
+                old = getattr(self._table, instant)
+                values[instant] = func.coalesce(old, literal(utc_now(), old.type)) if values[flag] else None
+        return values
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Self], handler: GetCoreSchemaHandler) -> CoreSchema:
         (table,) = get_args(source)
         body = _derive(table, f"Update{table.__name__}", table.update_examples, required=False)
-        return core_schema.no_info_after_validator_function(lambda sent: cls(_members(sent)), handler(body))
+        return core_schema.no_info_after_validator_function(
+            lambda sent: cls(table, _members(table, sent)), handler(body)
+        )
 
 
-def _members(body: BaseModel) -> dict[str, Any]:
-    return {name: getattr(body, name) for name in body.model_fields_set}
+def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:
+    """What was sent, and what follows from it: of two fields that exclude each other, one set clears the other."""
+    members = {name: getattr(body, name) for name in body.model_fields_set}
+    for one, other in table._exclusive:
+        values = members.get(one), members.get(other)
+        if None not in values:
+            raise PydanticCustomError("exclusive", f"must hold one of {one} and {other}, not both")
+        if values[0] is not None:
+            members[other] = None
+        elif values[1] is not None:
+            members[one] = None
+    return members
 
 
 def _derive(table: type[Table], name: str, examples: list[dict[str, Any]], *, required: bool) -> type[BaseModel]:
@@ -180,6 +266,8 @@ def _annotation(field: FieldInfo) -> Any:
 
 def _is_json_type(annotation: Any) -> bool:
     origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_json_type(get_args(annotation)[0])
     if origin in (Union, UnionType):
         return all(map(_is_json_type, get_args(annotation)))
     return origin is Literal or (origin or annotation) in (str, int, float, bool, list, dict, NoneType)
