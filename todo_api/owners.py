@@ -26,6 +26,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.visitors import ExternallyTraversible, iterate
 from sqlmodel import Field
 
+from todo_api.filters import IndexTable
 from todo_api.table import Internal, Table
 
 LOCAL: Final = "local"
@@ -112,7 +113,7 @@ def _is_bare_select(part: ExternallyTraversible) -> bool:
 def _is_table(source: Any) -> bool:
     while isinstance(source, Alias):
         source = source.element
-    return isinstance(source, TableClause)
+    return isinstance(source, TableClause) and not isinstance(source, IndexTable)
 
 
 @event.listens_for(Session, "before_flush")

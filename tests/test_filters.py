@@ -1,0 +1,258 @@
+"""Filters: what of the list is asked for."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+
+def fill(client: TestClient, *todos: dict[str, Any]) -> None:
+    for todo in todos:
+        assert client.post("/todos", json={"task": "x"} | todo).status_code == 201
+
+
+def ids(client: TestClient, query: str) -> list[int]:
+    """The ids on all pages, which are the same for pages of every size."""
+    found = []
+    for limit in (1, 2, 500):
+        pages = []
+        address = f"/todos?{query}&limit={limit}"
+        while True:
+            answer = client.get(address)
+            assert answer.status_code == 200, answer.text
+            pages += [todo["id"] for todo in answer.json()]
+            if "link" not in answer.headers:
+                break
+            address = "/todos" + answer.headers["link"].split(">")[0].removeprefix("<")
+        found.append(pages)
+    assert found[0] == found[1] == found[2]
+    return found[0]
+
+
+def test_todos_are_filtered_by_priority(client: TestClient) -> None:
+    fill(client, *({"priority": priority} for priority in (5, 0, 9, 1, 5)))
+
+    assert ids(client, "priority=5") == [1, 5]
+    assert ids(client, "priority_min=1&priority_max=5") == [4, 1, 5]
+    assert ids(client, "priority_min=6") == [3]
+    assert ids(client, "priority_max=0") == [2]
+    assert ids(client, "priority_max=5&sort=-id") == [5, 4, 2, 1]
+
+
+def test_todos_are_filtered_by_all_of_the_tags(client: TestClient) -> None:
+    fill(client, {"tags": ["a", "b"]}, {"tags": ["b"]}, {"tags": ["c", "b", "a"]}, {}, {"tags": ["A", "a,b"]})
+
+    assert ids(client, "tag=b") == [1, 2, 3]
+    assert ids(client, "tag=a&tag=b") == [1, 3]
+    assert ids(client, "tag=b&tag=b") == [1, 2, 3]
+    assert ids(client, "tag=a,b") == [5]
+    assert ids(client, "tag=A") == [5]
+    assert ids(client, "tag=nothing") == []
+    assert ids(client, "tag=b&sort=-id") == [3, 2, 1]
+    assert ids(client, "tag=b&complete=false&q=x") == [1, 2, 3]
+
+
+def test_tags_that_change_are_found_as_they_are(client: TestClient) -> None:
+    fill(client, {"tags": ["a"]}, {"tags": ["a"]})
+    client.patch("/todos/1", json={"tags": ["b", "c"]})
+    client.delete("/todos/2")
+
+    assert ids(client, "tag=a") == []
+    assert ids(client, "tag=c&tag=b") == [1]
+
+
+def test_words_are_found_in_the_notes_too(client: TestClient) -> None:
+    fill(client, {"task": "Shopping", "notes": "oat milk\nSUGAR"}, {"task": "milk the cow"}, {"notes": "nothing"})
+
+    assert ids(client, "q=milk") == [1, 2]
+    assert ids(client, "q=sugar%20shop") == [1]
+    assert ids(client, "q=ow") == [2]
+    assert ids(client, "q=milk%20ow") == [2]
+    assert ids(client, "q=milksugar") == []
+    assert ids(client, "q=MILK&sort=-task") == [2, 1]
+    client.patch("/todos/2", json={"task": "feed the cow"})
+    client.delete("/todos/1")
+    assert ids(client, "q=milk") == []
+    assert ids(client, "q=feed") == [2]
+
+
+@pytest.mark.parametrize(
+    "word", ['"', '""', '"a" OR "b"', "a*", "NOT", "(", "^task", "task:milk", "-milk", "+", "'", "{x}"]
+)
+def test_the_signs_of_a_search_language_are_looked_for_as_they_are(client: TestClient, word: str) -> None:
+    fill(client, {"task": f"before {word} behind"}, {"task": "milk a b task"})
+
+    found = [todo["id"] for todo in client.get("/todos", params={"q": f"bef {word}"}).json()]
+    assert found == [1]
+
+
+DUE = [
+    {"due_on": "2026-12-23"},
+    {"due_at": "2026-12-23T23:30:00Z"},
+    {"due_on": "2026-12-24"},
+    {"due_at": "2026-12-24T00:00:00Z"},
+    {"due_at": "2026-12-24T23:30:00Z"},
+    {"due_on": "2026-12-25"},
+    {},
+    {"due_at": "2026-12-25T00:00:00Z"},
+]
+"""The todos 1 to 8."""
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("due_before=2026-12-24", [1, 2]),
+        ("due_before=2026-12-24&tz=Europe/Paris", [1]),
+        ("due_before=2026-12-24&tz=America/New_York", [1, 2, 4]),
+        ("due_after=2026-12-24", [6, 8]),
+        ("due_after=2026-12-24&tz=Europe/Paris", [5, 6, 8]),
+        ("due_after=2026-12-24&tz=America/New_York", [6]),
+        ("due_before=2026-12-24T00:00:00Z", [1, 2]),
+        ("due_before=2026-12-24T00:00:00.000001Z", [1, 2, 4]),
+        ("due_before=2026-12-24T00:00:00%2B01:00", []),
+        ("due_before=2026-12-24T00:00:00%2B01:00&tz=Europe/Paris", [1]),
+        ("due_before=2026-12-24T00:00:00+01:00&tz=Europe/Paris", [1]),
+        ("due_before=2026-12-24T23:30:00Z&tz=Europe/Paris", [1, 2, 3, 4]),
+        ("due_after=2026-12-24T00:00:00Z", [5, 6, 8]),
+        ("due_after=2026-12-23&due_before=2026-12-25", [3, 4, 5]),
+        ("due_after=2026-12-23&due_before=2026-12-25&sort=-id", [5, 4, 3]),
+        ("has_due=true", [1, 2, 3, 4, 5, 6, 8]),
+        ("has_due=true&sort=-due", [8, 6, 5, 4, 3, 2, 1]),
+        ("has_due=false", [7]),
+        ("sort=due", [1, 2, 3, 4, 5, 6, 8, 7]),
+        ("sort=-due", [8, 6, 5, 4, 3, 2, 1, 7]),
+        ("due_before=0001-01-01", []),
+        ("due_before=0001-01-01&tz=Asia/Tokyo", []),
+        ("due_after=9999-12-31&tz=America/New_York", []),
+        ("due_after=0001-01-01", [1, 2, 3, 4, 5, 6, 8]),
+        ("due_before=9999-12-31", [1, 2, 3, 4, 5, 6, 8]),
+    ],
+)
+def test_todos_are_filtered_by_when_they_are_due(client: TestClient, query: str, found: list[int]) -> None:
+    fill(client, *DUE)
+
+    assert ids(client, query) == found
+
+
+def test_todos_are_overdue_once_their_instant_or_their_day_is_over(client: TestClient) -> None:
+    now = datetime.now(UTC)
+    today = (now + timedelta(hours=13)).date(), (now - timedelta(hours=12)).date()
+    fill(
+        client,
+        {"due_at": (now - timedelta(seconds=1)).isoformat()},
+        {"due_at": (now + timedelta(hours=1)).isoformat()},
+        {"due_at": (now - timedelta(days=9)).isoformat(), "complete": True},
+        {"due_on": str(now.date() - timedelta(days=3))},
+        {"due_on": str(now.date() + timedelta(days=3))},
+        {"due_on": str(now.date() - timedelta(days=3)), "complete": True},
+        {},
+        {"due_on": str(today[0])},
+        {"due_on": str(today[1])},
+    )
+
+    # In the zone 13 hours ahead it is the day of todo 8, in the one 12 hours behind that of todo 9.
+    ahead = ids(client, "overdue=true&tz=Etc/GMT-13")
+    behind = ids(client, "overdue=true&tz=Etc/GMT%2B12")
+    assert set(behind) == {1, 4}
+    assert set(ahead) == {1, 4, 9}
+    for overdue, zone in ((ahead, "Etc/GMT-13"), (behind, "Etc/GMT%2B12")):
+        assert sorted([*overdue, *ids(client, f"overdue=false&tz={zone}")]) == list(range(1, 10))
+
+
+def test_todos_are_filtered_by_their_time_stamps(client: TestClient) -> None:
+    fill(client, {}, {"complete": True}, {})
+    first, second, third = client.get("/todos").json()
+    client.patch("/todos/1", json={"complete": True})
+    completed = client.get("/todos/1").json()["completed_at"]
+
+    assert ids(client, f"created_after={first['created_at']}") == [2, 3]
+    assert ids(client, f"created_after={third['created_at']}") == []
+    assert ids(client, f"updated_after={second['updated_at']}") == [3, 1]
+    assert ids(client, f"updated_after={second['updated_at']}&sort=-updated_at") == [1, 3]
+    assert ids(client, f"completed_after={second['completed_at']}") == [1]
+    assert ids(client, f"completed_before={completed}") == [2]
+    assert ids(client, "completed_after=2020-01-01T00:00:00%2B02:00") == [2, 1]
+
+
+def test_null_comes_last_in_both_directions(client: TestClient) -> None:
+    fill(
+        client,
+        {"notes": "b", "due_on": "2026-12-24"},
+        {"due_at": "2026-12-24T18:00:00Z", "complete": True},
+        {"notes": "a", "due_on": "2026-12-23", "complete": True},
+        {},
+    )
+
+    assert ids(client, "sort=notes") == [3, 1, 2, 4]
+    assert ids(client, "sort=-notes") == [1, 3, 4, 2]
+    assert ids(client, "sort=due_on") == [3, 1, 2, 4]
+    assert ids(client, "sort=-due_on,id") == [1, 3, 2, 4]
+    assert ids(client, "sort=due_at") == [2, 1, 3, 4]
+    assert ids(client, "sort=completed_at") == [2, 3, 1, 4]
+    assert ids(client, "sort=-completed_at") == [3, 2, 4, 1]
+    assert ids(client, "sort=complete,-notes,id") == [1, 4, 3, 2]
+    assert ids(client, "sort=complete,notes,-id") == [1, 4, 3, 2]
+
+
+def test_every_member_that_is_no_list_can_be_sorted_by_in_both_directions(client: TestClient) -> None:
+    for number in range(8):
+        client.post("/todos", json={"task": f"t{number % 3}", "priority": number % 4, "complete": number % 2 == 0})
+    members = client.get("/openapi.json").json()["components"]["schemas"]["TodoItem"]["properties"]
+
+    for member in members.keys() - {"tags"}:
+        assert sorted(ids(client, f"sort={member}")) == list(range(1, 9))
+        if "null" not in str(members[member].get("anyOf")):
+            assert ids(client, f"sort=-{member}") == ids(client, f"sort={member}")[::-1]
+
+
+BAD_FILTERS = {
+    "due_before=tomorrow": "due_before",
+    "due_before=2026-02-30": "due_before",
+    "due_before=2026-12-24T25:00:00Z": "due_before",
+    "due_before=2026-12-24T18:00:00": "due_before",
+    "due_after=0.5": "due_after",
+    "due_after=1700000000": "due_after",
+    "created_after=0.5": "created_after",
+    "created_after=2026-12-24": "created_after",
+    "updated_after=": "updated_after",
+    "completed_before=9999-12-31T23:59:59-01:00": "completed_before",
+    "overdue=yes": "overdue",
+    "has_due=1": "has_due",
+    "tz=Mars/Olympus": "tz",
+    "tz=../../etc/passwd": "tz",
+    "tz=America": "tz",
+    "tz=": "tz",
+    "priority=10": "priority",
+    "priority=-1": "priority",
+    "priority_min=1.0": "priority_min",
+    "priority_max=abc": "priority_max",
+    "tag=": "tag.0",
+    "tag=a%0Ab": "tag.0",
+    "&".join(f"tag={number}" for number in range(33)): "tag",
+    "due_before=2026-12-24&due_before=2026-12-25": "due_before",
+    "tags=a": "tags",
+}
+
+
+@pytest.mark.parametrize(("query", "pointer"), BAD_FILTERS.items())
+def test_a_bad_filter_is_refused_by_its_name(client: TestClient, query: str, pointer: str) -> None:
+    answer = client.get(f"/todos?{query}")
+
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_count_counts_what_every_kind_of_filter_leaves(client: TestClient) -> None:
+    fill(client, *DUE, {"tags": ["a"], "task": "milk"}, {"tags": ["a"], "complete": True})
+    for query, count in (
+        ("tag=a", 2),
+        ("q=milk", 1),
+        ("has_due=true", 7),
+        ("tag=a&complete=true", 1),
+        ("tag=a&q=milk", 1),
+    ):
+        answer = client.get(f"/todos?{query}&count=true&limit=1")
+
+        assert answer.headers["x-total-count"] == str(count)

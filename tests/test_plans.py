@@ -1,0 +1,125 @@
+"""What the database is asked, and how it goes about it."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import Engine, event, make_url
+
+from tests.applications import in_process
+from tests.benchmark.rows import fill
+from tests.databases import SQLite
+
+Statements = list[tuple[str, Any]]
+
+
+@contextmanager
+def statements() -> Iterator[Statements]:
+    """What is sent to databases meanwhile, COMMIT included."""
+    found: Statements = []
+
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        found.append((statement, parameters))
+
+    def note_commit(connection: Any) -> None:
+        found.append(("COMMIT", ()))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    event.listen(Engine, "commit", note_commit)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+        event.remove(Engine, "commit", note_commit)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "words"),
+    [
+        ("GET", "/todos/1", None, ["SELECT"]),
+        ("GET", "/todos?limit=1", None, ["SELECT"]),
+        ("GET", "/todos?limit=1&complete=false&tag=a&q=milk", None, ["SELECT"]),
+        ("POST", "/todos", {"task": "Buy milk"}, ["INSERT", "COMMIT"]),
+        ("PUT", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
+        ("PATCH", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
+        ("DELETE", "/todos/1", None, ["SELECT", "DELETE", "COMMIT"]),
+    ],
+)
+def test_a_request_takes_no_more_statements_than_it_must(
+    client: TestClient, method: str, path: str, body: object, words: list[str]
+) -> None:
+    for task in ("Buy milk", "Buy bread"):
+        client.post("/todos", json={"task": task, "tags": ["a"]})
+    with statements() as found:
+        answer = client.request(method, path, json=body)
+
+    assert answer.status_code < 300
+    assert [statement.split()[0] for statement, _ in found] == words
+
+
+PAGES = [
+    "",
+    "sort=-id",
+    "sort=task",
+    "sort=due",
+    "sort=-due",
+    "sort=due_on",
+    "sort=due_at",
+    "sort=priority",
+    "sort=position",
+    "sort=-created_at",
+    "sort=updated_at",
+    "sort=completed_at",
+    "ids=1&ids=2",
+    "complete=false",
+    "priority=5",
+    "priority_min=5",
+    "priority_max=5",
+    "tag=milk",
+    "tag=milk&tag=work",
+    "due_before=2100-01-01",
+    "due_after=2000-01-01",
+    "overdue=true",
+    "overdue=false",
+    "has_due=true",
+    "has_due=false",
+    "created_after=2000-01-01T00:00:00Z",
+    "updated_after=2000-01-01T00:00:00Z",
+    "completed_after=2000-01-01T00:00:00Z",
+    "completed_before=2100-01-01T00:00:00Z",
+    "q=milk",
+    "complete=false&priority_min=5",
+]
+"""Every filter, and every sort that has an index."""
+
+
+@pytest.fixture(scope="module")
+def filled(sqlite_backend: SQLite) -> str:
+    """A SQLite file of 1,000 todos."""
+    url = sqlite_backend.migrated()
+    fill(url, 1000)
+    return url
+
+
+@pytest.mark.parametrize("query", PAGES)
+def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str) -> None:
+    with in_process(database_url=filled) as client, statements() as found:
+        answer = client.get(f"/todos?{query}&limit=10".replace("?&", "?"))
+        if link := answer.headers.get("link"):
+            assert client.get("/todos" + link.split(">")[0].removeprefix("<")).status_code == 200
+    with closing(sqlite3.connect(str(make_url(filled).database))) as connection:
+        connection.create_function("lower", 1, str.lower, deterministic=True)
+        for statement, parameters in found:
+            if not statement.startswith("SELECT todo_items"):  # what the start asks for
+                continue
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+            assert plan
+            assert not [step for step in plan if "SCAN" in step and "VIRTUAL TABLE INDEX" not in step]
+            assert not [step for step in plan if "TEMP B-TREE" in step and "ids=" not in query]
+            if "sort" in query or "_after" in query or "_before" in query:
+                # Behind a cursor the walk begins at its value, not at its id.
+                assert not [step for step in plan if "ix_todo_items_owner_id " in step and "sort=-id" not in query]

@@ -1,0 +1,255 @@
+"""Filters: query parameters that restrict a list, each declared in the annotation of the member it is about.
+
+A filter says which parameters it has, what they bind, and how they restrict a statement. The list, the bulk operations
+and the document are all made of these.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import ge, gt, le, lt
+from typing import Annotated, Any, NamedTuple
+
+from annotated_types import BaseMetadata
+from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic.fields import FieldInfo
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    TableClause,
+    and_,
+    bindparam,
+)
+from sqlalchemy import column as sql_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from todo_api.fields import Digits, Instant, Tag, TrueOrFalse
+from todo_api.table import Table
+
+Parameters = dict[str, tuple[Any, Any]]
+"""The type and the description of each query parameter."""
+
+
+class IndexTable(TableClause):
+    """An index that the migrations keep beside a table, by triggers: it leads to rows, and is never read for itself."""
+
+    inherit_cache = True
+
+
+class Join(NamedTuple):
+    """How an index leads to rows: those of `target` give the ids of what matches, as `key`."""
+
+    target: FromClause
+    on: ColumnElement[bool]
+    key: ColumnElement[int]
+
+
+class Bound(NamedTuple):
+    """What a filter binds: the kinds of restriction, of which the statement is made, and its bound parameters."""
+
+    kinds: tuple[str, ...]
+    values: dict[str, Any]
+
+
+class Sortable(NamedTuple):
+    """What a list can be sorted by: the key in SQL, whether it may be null, its value of a row, and its type."""
+
+    key: ColumnElement[Any]
+    nullable: bool
+    value_of: Callable[[Any], Any]
+    type: TypeAdapter[Any]
+    present: ColumnElement[bool]
+    """That the key is not null, as the walk of an index can begin with it."""
+
+
+class Restriction(NamedTuple):
+    """What a filter adds to a statement."""
+
+    where: Sequence[ColumnElement[bool]]
+    joins: Sequence[Join] = ()
+
+
+class BesideIndex(FunctionElement[bool]):
+    """A condition that rows are checked by once they are found: SQLite chooses no index for it."""
+
+    inherit_cache = True
+
+
+@compiles(BesideIndex)
+def _as_it_is(element: BesideIndex, compiler: SQLCompiler, **options: Any) -> str:
+    return f"({compiler.process(element.clauses, **options)})"
+
+
+@compiles(BesideIndex, "sqlite")
+def _signed(element: BesideIndex, compiler: SQLCompiler, **options: Any) -> str:
+    return f"+({compiler.process(element.clauses, **options)})"
+
+
+class Filter:
+    """The base of every filter."""
+
+    is_range = False
+    """Whether it bounds what a list can be sorted by."""
+
+    def parameters(self, member: str, field: FieldInfo) -> Parameters:
+        """Its query parameters, by name."""
+        raise NotImplementedError
+
+    def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
+        """What those of its parameters that were sent come to."""
+        return Bound(tuple(sent), dict(sent))
+
+    def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        """What it adds to a statement for these kinds of `bind`."""
+        raise NotImplementedError
+
+    def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
+        """What a list can be sorted by that is no member."""
+        return {}
+
+    def order(self, member: str, sent: Mapping[str, Any]) -> str | None:
+        """The member that the list is sorted by unless it is told otherwise, so that a range is one walk of an index.
+
+        No row of such a list has null there.
+        """
+        return None
+
+
+@cache
+def filters_of(table: type[Table]) -> dict[Filter, str]:
+    """The filters of a table class, each with its member."""
+    return {
+        mark: name for name, field in table.model_fields.items() for mark in field.metadata if isinstance(mark, Filter)
+    }
+
+
+def column(table: type[Table], member: str) -> ColumnElement[Any]:
+    found: ColumnElement[Any] = getattr(table, member)
+    return found
+
+
+def _kind(field: FieldInfo) -> Any:
+    """The type of a parameter that holds a value of a member, as a URL has it."""
+    if field.annotation is int:
+        return Annotated[int, *(mark for mark in field.metadata if isinstance(mark, BaseMetadata)), Digits]
+    return TrueOrFalse if field.annotation is bool else Annotated[Instant, BeforeValidator(_with_plus)]
+
+
+class Equals(Filter):
+    """The parameter of the member's own name: rows with this value."""
+
+    def parameters(self, member: str, field: FieldInfo) -> Parameters:
+        described = Field(default=None, description=f"Only those with this `{member}`.", examples=field.examples)
+        return {member: (_kind(field) | None, described)}
+
+    def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
+        # Not by the name of the column, which in an UPDATE is that of the new value.
+        return Bound(("equals",), {f"{member}_equals": sent[member]})
+
+    def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        return Restriction([column(table, member) == bindparam(f"{member}_equals")])
+
+
+class OneOf(Filter):
+    """A repeatable parameter: rows with one of these values, of which there may be 100."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def parameters(self, member: str, field: FieldInfo) -> Parameters:
+        described = Field(
+            default=None,
+            min_length=1,
+            max_length=100,
+            description=f"Only those with one of these values of `{member}`.",
+            examples=[[1, 2]],
+        )
+        kind: Any = list[_kind(field)]  # type: ignore[misc]  # a type made at run time
+        return {self.name: (kind | None, described)}
+
+    def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        return Restriction([column(table, member).in_(bindparam(self.name, expanding=True))])
+
+
+class _Range(Filter):
+    """A parameter that bounds the member; the list is then in the order of the member."""
+
+    is_range = True
+    compare: Any
+    words: str
+
+    def __init__(self, name: str, meaning: str = "") -> None:
+        self.name = name
+        self.meaning = f": {meaning}" if meaning else ""
+
+    def parameters(self, member: str, field: FieldInfo) -> Parameters:
+        described = Field(
+            default=None,
+            description=f"Only those whose `{member}` is {self.words}{self.meaning}. Sorted by `{member}` unless `sort`"
+            " is sent.",
+            examples=[example for example in field.examples or [] if example is not None] or ["2026-11-25T00:00:00Z"],
+        )
+        return {self.name: (_kind(field) | None, described)}
+
+    def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        key = column(table, member)
+        return Restriction([self.compare(key, bindparam(self.name, type_=key.type))])
+
+    def order(self, member: str, sent: Mapping[str, Any]) -> str | None:
+        return member
+
+
+class AtLeast(_Range):
+    compare, words = staticmethod(ge), "this number or greater"
+
+
+class AtMost(_Range):
+    compare, words = staticmethod(le), "this number or less"
+
+
+class After(_Range):
+    compare, words = staticmethod(gt), "later than this instant"
+
+
+class Before(_Range):
+    compare, words = staticmethod(lt), "earlier than this instant"
+
+
+def _with_plus(text: Any) -> Any:
+    """What a URL made of the `+` of an offset, a space, made good."""
+    return text.replace(" ", "+") if isinstance(text, str) else text
+
+
+class Tagged(Filter):
+    """A repeatable parameter: rows whose list holds all of these values.
+
+    The migrations keep them in the table `…_tags`, a row for each value: an index walk in the order of the ids.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def parameters(self, member: str, field: FieldInfo) -> Parameters:
+        described = Field(
+            default=None,
+            min_length=1,
+            max_length=32,
+            description=f"Only those with all of these among their `{member}`.",
+            examples=[["shopping"]],
+        )
+        return {self.name: (list[Tag] | None, described)}
+
+    def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
+        values = {f"{self.name}_{number}": tag for number, tag in enumerate(dict.fromkeys(sent[self.name]))}
+        return Bound(tuple(values), values)
+
+    def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        name = f"{table.__tablename__}_{member}"
+        joins = []
+        for kind in kinds:
+            tags = IndexTable(name, *(sql_column(each) for each in ("owner", "tag", "id"))).alias()
+            key: ColumnElement[int] = tags.c.id
+            same_owner = tags.c.owner == column(table, "owner")
+            joins.append(Join(tags, and_(same_owner, tags.c.tag == bindparam(kind), key == column(table, "id")), key))
+        return Restriction([], joins)

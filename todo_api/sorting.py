@@ -1,0 +1,153 @@
+"""The order of a list, and where a page of it begins.
+
+A page is read as ranges of the order, one after the other until it is full: first the rows that are equal to the last
+one of the page before in all terms but the id, then those that are equal in all but the last two, and so on; null comes
+last, as a range of its own. Each range is one walk of an index, so page 1,000 costs what page 1 costs, and rows that
+come or go meanwhile move no other row to another page.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import cache, partial
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import TypeAdapter
+from sqlalchemy import JSON, ColumnElement, String, bindparam, func
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlmodel import AutoString
+
+from todo_api.filters import Sortable, column, filters_of
+from todo_api.problems import Invalid, InvalidValue, did_you_mean
+from todo_api.table import Table, member_names
+
+TEXT_LENGTH = 500
+"""Characters of a text that count for the order, so that a cursor fits into a URL."""
+
+
+class CodePoints(FunctionElement[str]):
+    """Text ordered by its code points: what SQLite does, and PostgreSQL in the collation "C" alone."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(CodePoints)
+def _as_it_is(element: CodePoints, compiler: SQLCompiler, **options: Any) -> str:
+    return compiler.process(element.clauses, **options)
+
+
+@compiles(CodePoints, "postgresql")
+def _in_collation_c(element: CodePoints, compiler: SQLCompiler, **options: Any) -> str:
+    return f'{compiler.process(element.clauses, **options)} COLLATE "C"'
+
+
+@cache
+def sortables(table: type[Table]) -> dict[str, Sortable]:
+    """What a list of the table can be sorted by: its members that are no lists, and what filters add."""
+    found = {
+        name: _member(table, name) for name in member_names(table) if not isinstance(column(table, name).type, JSON)
+    }
+    for each, member in filters_of(table).items():
+        found |= each.virtual(table, member)
+    return found
+
+
+def _member(table: type[Table], name: str) -> Sortable:
+    field = table.model_fields[name]
+    key = column(table, name)
+    kind: Any = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+    nullable = bool(key.property.columns[0].nullable)
+    if not isinstance(key.type, (String, AutoString)):
+        return Sortable(key, nullable, partial(_value, name), TypeAdapter(kind), key.is_not(None))
+    if (key.type.length or TEXT_LENGTH + 1) > TEXT_LENGTH:
+        key = func.substr(key, 1, TEXT_LENGTH)
+    return Sortable(CodePoints(key), nullable, partial(_text, name), TypeAdapter(kind), key.is_not(None))
+
+
+def _value(name: str, row: Table) -> Any:
+    return getattr(row, name)
+
+
+def _text(name: str, row: Table) -> str | None:
+    text: str | None = getattr(row, name)
+    return text and text[:TEXT_LENGTH]
+
+
+class Term(NamedTuple):
+    """One term of a sort."""
+
+    name: str
+    descending: bool
+
+
+def read_sort(table: type[Table], text: str) -> tuple[Term, ...]:
+    """The terms of a `sort` parameter; raises Invalid for an unknown one.
+
+    Ties are broken by the id, in the direction of the last term: `-x` is the reverse of `x`.
+    """
+    known = sortables(table)
+    terms: dict[str, Term] = {}
+    for part in text.split(","):
+        name = part.removeprefix("-")
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; the known ones are {', '.join(known)}"
+            raise Invalid(
+                [InvalidValue(pointer="sort", detail=f"names an unknown member{hint}", code="unknown_member")]
+            )
+        terms.setdefault(name, Term(name, part.startswith("-")))
+    terms.setdefault("id", Term("id", list(terms.values())[-1].descending))
+    # What stands behind the unique id cannot change the order.
+    ordered = list(terms.values())
+    return tuple(ordered[: ordered.index(terms["id"]) + 1])
+
+
+State = Literal["equal", "beyond", "some", "null"]
+"""Of a term in a range: equal to the cursor's value, beyond it, any value but null, null."""
+Range = tuple[State, ...]
+"""The states of the first terms; the others are free."""
+
+
+def ranges(
+    table: type[Table], terms: Sequence[Term], after: Sequence[Any] | None, present: Collection[str]
+) -> Iterator[Range]:
+    """The ranges of the order, from the values of a cursor on; `present` are terms that filters leave no null of."""
+    nullable = [sortables(table)[term.name].nullable and term.name not in present for term in terms]
+    if after is None:
+        yield ("some",) if nullable[0] else ()
+        if nullable[0]:
+            yield ("null",)
+        return
+    equal: list[State] = ["null" if value is None else "equal" for value in after]
+    for number in reversed(range(len(terms))):
+        if after[number] is not None:
+            yield (*equal[:number], "beyond")
+            if nullable[number]:
+                yield (*equal[:number], "null")
+
+
+def conditions(
+    table: type[Table], terms: Sequence[Term], states: Range, row_id: ColumnElement[Any], present: Collection[str]
+) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
+    """The WHERE and the ORDER BY of a range; its bound parameters are `after_0` and so on."""
+    where: list[ColumnElement[bool]] = []
+    order: list[ColumnElement[Any]] = []
+    for number, (name, descending) in enumerate(terms):
+        sortable = sortables(table)[name]
+        key = row_id if name == "id" else sortable.key
+        state = states[number] if number < len(states) else "free"
+        value = bindparam(f"after_{number}", type_=key.type)
+        if state == "equal":
+            where.append(key == value)
+        elif state == "beyond":
+            where.append(key < value if descending else key > value)
+        elif state == "some":
+            where.append(sortable.present)
+        elif state == "null":
+            where.append(key.is_(None))
+        if state in ("beyond", "some", "free"):
+            # Without need it would cost the walk of an index: databases sort by it, though it is the same in all rows.
+            if state == "free" and sortable.nullable and name not in present:
+                order.append(key.is_(None))
+            order.append(key.desc() if descending else key)
+    return where, order
