@@ -1,0 +1,157 @@
+"""Positions: the order that a client gives to its todos, and how one is moved in it.
+
+Positions are integers with room between them, so that a move changes one todo. Where two neighbours have no room left,
+those behind the gap are spread out, as few as will do.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
+
+from pydantic import MISSING, BaseModel, ConfigDict, Field
+from sqlalchemy import ColumnElement, ScalarSelect, case, func, tuple_
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from todo_api.fields import MAX_INTEGER, Id
+from todo_api.models import TodoItem
+from todo_api.owners import OWNER
+from todo_api.problems import Invalid, InvalidValue
+
+STEP = 65_536
+"""The room between two todos that were created one after the other: for 16 moves into the same gap."""
+_FEW = 32
+"""How many todos are spread out at first."""
+
+
+class Move(BaseModel):
+    """Where to move a todo: exactly one of the members."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"to": "top"}, {"before": 2}]},
+    )
+
+    before: Id | MISSING = Field(default=MISSING, examples=[2])
+    """The id of the todo that is to follow."""
+    after: Id | MISSING = Field(default=MISSING, examples=[2])
+    """The id of the todo that is to precede."""
+    to: Literal["top", "bottom"] | MISSING = Field(default=MISSING, examples=["top"])
+    """The end of the list."""
+
+
+class Place(NamedTuple):
+    """Where a todo stands: todos of the same position are in the order of their ids."""
+
+    position: int
+    id: int
+
+
+_PLACE = tuple_(col(TodoItem.position), col(TodoItem.id))
+_FORWARD = (col(TodoItem.position), col(TodoItem.id))
+_BACKWARD = (col(TodoItem.position).desc(), col(TodoItem.id).desc())
+
+
+def place_last(todo: TodoItem, session: AsyncSession) -> None:
+    """Give a new todo that comes without a position one behind all that are there, as part of its INSERT."""
+    if todo.position is None:
+        position: Any = _behind_all(session.info[OWNER])
+        todo.position = position
+
+
+async def place_all_last(todos: Sequence[TodoItem], session: AsyncSession) -> None:
+    """The same for many."""
+    last = (await session.exec(select(func.coalesce(func.max(TodoItem.position), 0)))).one()
+    for number, todo in enumerate(todos, 1):
+        if todo.position is None:
+            todo.position = min(last + STEP * number, MAX_INTEGER)
+
+
+@lru_cache(maxsize=1024)
+def _behind_all(owner: str) -> ScalarSelect[int]:
+    """Kept for each owner, as making it costs a tenth of the request."""
+    last = func.coalesce(func.max(TodoItem.position), 0)
+    end = case((last > MAX_INTEGER - STEP, MAX_INTEGER), else_=last + STEP)
+    return select(end).where(col(TodoItem.owner) == owner).scalar_subquery()
+
+
+async def move_todo_to(todo: TodoItem, move: Move, session: AsyncSession) -> None:
+    """Give a todo the place that was asked for; raises Invalid."""
+    lower, upper = await _gap(todo, move, session)
+    here = Place(todo.position, todo.id)
+    if (lower is None or lower < here) and (upper is None or here < upper):
+        return
+    position = _between(lower, upper)
+    if position is None:
+        await _spread(todo, lower, session)
+    else:
+        todo.position = position
+
+
+async def _gap(todo: TodoItem, move: Move, session: AsyncSession) -> tuple[Place | None, Place | None]:
+    """The places between which the todo is to stand; None for an end of the list."""
+    sent = {name: getattr(move, name) for name in move.model_fields_set}
+    if len(sent) != 1:
+        detail = "must have exactly one of before, after and to"
+        raise Invalid([InvalidValue(pointer="", detail=detail, code="exactly_one")])
+    ((name, target),) = sent.items()
+    others = col(TodoItem.id) != todo.id
+    if name == "to":
+        end = await _first(session, others, order=_FORWARD if target == "top" else _BACKWARD)
+        return (None, end) if target == "top" else (end, None)
+    anchor = await _first(session, others, col(TodoItem.id) == target, order=_FORWARD)
+    if anchor is None:
+        detail = "must be the id of another todo"
+        raise Invalid([InvalidValue(pointer=f"/{name}", detail=detail, code="no_such_todo")])
+    if name == "before":
+        return await _first(session, others, tuple_(*anchor) > _PLACE, order=_BACKWARD), anchor
+    return anchor, await _first(session, others, tuple_(*anchor) < _PLACE, order=_FORWARD)
+
+
+async def _first(session: AsyncSession, *where: ColumnElement[bool], order: tuple[Any, Any]) -> Place | None:
+    statement = select(TodoItem.position, TodoItem.id).where(*where).order_by(*order).limit(1)
+    row = (await session.exec(statement)).first()
+    return row and Place(*row)
+
+
+def _between(lower: Place | None, upper: Place | None) -> int | None:
+    """A position with room on both sides; None when there is no room."""
+    low = -MAX_INTEGER - 1 if lower is None else lower.position
+    high = MAX_INTEGER + 1 if upper is None else upper.position
+    if high - low < 2:
+        return None
+    if upper is None:
+        return low + min(STEP, high - low - 1)
+    if lower is None:
+        return high - min(STEP, high - low - 1)
+    return low + (high - low) // 2
+
+
+async def _spread(todo: TodoItem, lower: Place | None, session: AsyncSession) -> None:
+    """Put the todo behind `lower`, and as many others behind it as it takes to make room."""
+    statement = select(TodoItem).where(col(TodoItem.id) != todo.id).order_by(*_FORWARD).with_for_update()
+    behind = statement if lower is None else statement.where(tuple_(*lower) < _PLACE)
+    low = -MAX_INTEGER - 1 if lower is None else lower.position
+    size = _FEW
+    while True:
+        rows = list(await session.exec(behind.limit(size + 1)))
+        high = rows.pop().position if len(rows) > size else min(MAX_INTEGER + 1, low + STEP * (len(rows) + 2))
+        step = (high - low) // (len(rows) + 2)
+        if step > 1:
+            break
+        if len(rows) < size:  # behind all of them is no room: begin anew with the whole list
+            before = [] if lower is None else list(await session.exec(statement.where(tuple_(*lower) >= _PLACE)))
+            todo.position = STEP * (len(before) + 1)
+            _place(before, 0, STEP)
+            _place(rows, todo.position, STEP)
+            return
+        size *= 4
+    todo.position = low + step
+    _place(rows, todo.position, step)
+
+
+def _place(todos: Sequence[TodoItem], behind: int, step: int) -> None:
+    for number, todo in enumerate(todos, 1):
+        todo.position = behind + step * number
