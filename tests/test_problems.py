@@ -17,7 +17,7 @@ ERRORS = {
     "an unknown todo": ("GET", "/todos/7", {}, None, 404),
     "an unknown page of a problem": ("GET", "/problems/nothing", {}, None, 404),
     "a file that is not there": ("GET", "/docs/nothing.js", {}, None, 404),
-    "another method": ("DELETE", "/todos", {}, None, 405),
+    "another method": ("PUT", "/todos", {}, None, 405),
     "another method of a file": ("POST", "/docs/swagger-ui.css", {}, None, 405),
     "no JSON": ("POST", "/todos", {"content-type": "application/json"}, b"{", 400),
     "another version": ("PUT", "/todos/1", {"content-type": "application/json", "if-match": '"9"'}, b"{}", 412),
@@ -74,8 +74,10 @@ def test_what_the_client_sent_is_not_echoed(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/todos", "GET, POST, HEAD, OPTIONS"),
+        ("/todos", "GET, POST, PATCH, DELETE, HEAD, OPTIONS"),
         ("/todos/1", "GET, PUT, PATCH, DELETE, HEAD, OPTIONS"),
+        ("/todos/bulk", "POST, OPTIONS"),
+        ("/todos/1/move", "POST, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
         ("/docs/swagger-ui.css", "GET, HEAD, OPTIONS"),
         ("/openapi.json", "GET, HEAD, OPTIONS"),
@@ -90,7 +92,7 @@ def test_a_refused_method_is_told_every_method_of_the_path(client: TestClient, p
     assert options.status_code == 204
     assert options.headers["allow"] == allowed
     assert options.headers.get("accept-patch") == (
-        "application/json, application/merge-patch+json" if path == "/todos/1" else None
+        "application/json, application/merge-patch+json" if "PATCH" in allowed else None
     )
 
 

@@ -1,20 +1,46 @@
 """The route class of every endpoint: it refuses what is too much, and ends what the request began."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.convertors import StringConvertor, register_url_convertor
 
-from todo_api.database import CALLER, SESSIONS
+from todo_api.database import CALLER, DEADLINE, DRY_RUN, SESSIONS
 from todo_api.methods import JSON, MERGE_PATCH
+from todo_api.problems import Invalid, InvalidValue
 from todo_api.strict import check_media_type, check_query
+
+_DRY_RUN_PARAMETER = {
+    "name": "dry_run",
+    "in": "query",
+    "description": "Whether to check and do everything and then undo it: the answer is the same, with `X-Dry-Run`.",
+    "schema": {"type": "boolean", "examples": [False]},
+}
+
+
+class _Member(StringConvertor):
+    """`{id:member}` in a path: any name but those of operations on many, which have methods of their own."""
+
+    regex = "(?!bulk(?:/|$))[^/]+"
+
+
+register_url_convertor("member", _Member())
 
 
 class Route(APIRoute):
     """Asks first who calls (401, 403), then refuses unknown query parameters (422) and bodies of another media type
-    (415), and closes the sessions.
+    (415), and closes the sessions. Methods that change something take `dry_run`.
     """
+
+    def __init__(self, *args: Any, openapi_extra: dict[str, Any] | None = None, **options: Any) -> None:
+        extra = dict(openapi_extra or {})
+        if not {"GET", "HEAD"} & set(options["methods"]):
+            extra["parameters"] = [*extra.get("parameters", []), _DRY_RUN_PARAMETER]
+        options["operation_id"] = options["endpoint"].__name__  # which SDKs take for their methods
+        super().__init__(*args, openapi_extra=extra, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -23,14 +49,20 @@ class Route(APIRoute):
         has_body = self.body_field is not None
 
         async def answer_strictly(request: Request) -> Response:
+            dry_run = False
             request.scope[CALLER] = await request.state.callers.identify(request)
             if request.scope["query_string"]:
                 check_query(request, parameters)
+                request.scope[DRY_RUN] = dry_run = _is_dry_run(request)
             if has_body:
                 check_media_type(request, media_types)
             sessions = request.scope[SESSIONS] = []
             try:
-                return await answer(request)
+                async with asyncio.timeout(None) as request.scope[DEADLINE]:
+                    response = await answer(request)
+                if dry_run:
+                    response.headers["X-Dry-Run"] = "true"
+                return response
             finally:
                 for session in sessions:
                     await session.close()
@@ -41,3 +73,10 @@ class Route(APIRoute):
         """The query parameters in the document of this route, and whether each may be repeated."""
         documented = (self.openapi_extra or {}).get("parameters", [])
         return {each["name"]: each["schema"]["type"] == "array" for each in documented if each["in"] == "query"}
+
+
+def _is_dry_run(request: Request) -> bool:
+    sent = request.query_params.get("dry_run", "false")
+    if sent not in ("true", "false"):
+        raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
+    return sent == "true"

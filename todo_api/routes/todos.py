@@ -2,17 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Request, Response
 from sqlalchemy import bindparam
 from sqlmodel import col, select
 
+from todo_api.bulk import Affected, Matching
 from todo_api.conditional import IF_MATCH, IF_NONE_MATCH, check_if_match, check_if_none_match, entity_tag
 from todo_api.database import SessionDep
 from todo_api.fields import Digits, Id
 from todo_api.listing import Listing
 from todo_api.models import TodoItem
 from todo_api.openapi import documented, not_modified
-from todo_api.problems import NotFound, PreconditionFailed, PreconditionRequired
+from todo_api.positions import Move, move_todo_to, place_all_last, place_last
+from todo_api.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
 from todo_api.routing import Route
 from todo_api.table import Changes, New
 
@@ -38,15 +40,19 @@ async def load_todo(
 TodoDep = Annotated[TodoItem, Depends(load_todo)]
 
 
-@router.get("", responses=documented(headers=("Link", "X-Total-Count")), openapi_extra=Listing[TodoItem].parameters())
-async def list_todos(session: SessionDep, request: Request, response: Response) -> list[TodoItem]:
+@router.get(
+    "",
+    response_model=list[TodoItem],
+    responses=documented(headers=("Link", "X-Total-Count")),
+    openapi_extra=Listing[TodoItem].parameters(),
+)
+async def list_todos(session: SessionDep, request: Request) -> Response:
     """List todos
 
-    Oldest first unless `sort` says otherwise. When there are more, `Link` leads to the next page.
+    Oldest first, unless `sort` or a range such as `due_before` says otherwise. When there are more, `Link` leads to
+    the next page.
     """
-    page = await Listing[TodoItem].read(request).fetch(session)
-    response.headers.update(page.headers)
-    return page.rows
+    return await Listing[TodoItem].read(request).respond(session)
 
 
 @router.post("", status_code=201, responses=documented(success=201, headers=("Location", "ETag")))
@@ -55,14 +61,51 @@ async def create_todo(todo: New[TodoItem], session: SessionDep, request: Request
 
     `Location` leads to the new todo.
     """
+    place_last(todo, session)
     session.add(todo)
     await session.commit()
     response.headers.update({"Location": f"{request.scope['path']}/{todo.id}", "ETag": entity_tag(todo)})
     return todo
 
 
+@router.patch("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: Request) -> Affected:
+    """Patch all todos that match
+
+    One change of all that the filters match, or of none. At least one filter is needed.
+    """
+    affected = await Matching[TodoItem].read(request).update(changes, session)
+    await session.commit()
+    return affected
+
+
+@router.delete("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+async def delete_todos(session: SessionDep, request: Request) -> Affected:
+    """Delete all todos that match
+
+    All that the filters match, or none: `complete=true` clears what is done. At least one filter is needed.
+    """
+    affected = await Matching[TodoItem].read(request).delete(session)
+    await session.commit()
+    return affected
+
+
+@router.post("/bulk", status_code=201)
+async def create_todos(
+    todos: Annotated[list[New[TodoItem]], Body(min_length=1, max_length=500)], session: SessionDep
+) -> list[TodoItem]:
+    """Create many todos
+
+    Up to 500 at once, all or none; they are answered in the order in which they were sent.
+    """
+    await place_all_last(todos, session)
+    session.add_all(todos)
+    await session.commit()
+    return todos
+
+
 @router.get(
-    "/{todo_id}",
+    "/{todo_id:member}",
     responses=documented(NotFound, headers=("ETag",)) | not_modified(),
     openapi_extra=IF_NONE_MATCH,
 )
@@ -76,7 +119,7 @@ async def get_todo(todo: TodoDep, request: Request, response: Response) -> TodoI
     return todo
 
 
-@router.put("/{todo_id}", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
+@router.put("/{todo_id:member}", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
 async def update_todo(
     todo: TodoDep, changes: Changes[TodoItem], session: SessionDep, request: Request, response: Response
 ) -> TodoItem:
@@ -92,7 +135,7 @@ async def update_todo(
     return todo
 
 
-@router.patch("/{todo_id}", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
+@router.patch("/{todo_id:member}", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
 async def patch_todo(
     todo: TodoDep, changes: Changes[TodoItem], session: SessionDep, request: Request, response: Response
 ) -> TodoItem:
@@ -104,7 +147,7 @@ async def patch_todo(
 
 
 @router.delete(
-    "/{todo_id}",
+    "/{todo_id:member}",
     status_code=204,
     response_class=Response,
     responses=documented(*CONDITIONAL),
@@ -118,3 +161,17 @@ async def delete_todo(todo: TodoDep, session: SessionDep, request: Request) -> N
     check_if_match(request, todo)
     await session.delete(todo)
     await session.commit()
+
+
+@router.post("/{todo_id:member}/move", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
+async def move_todo(todo: TodoDep, move: Move, session: SessionDep, request: Request, response: Response) -> TodoItem:
+    """Move a todo
+
+    Before or after another todo, or to an end of the list in the order of `position`. Other todos change only when
+    there is no room between two neighbours.
+    """
+    check_if_match(request, todo)
+    await move_todo_to(todo, move, session)
+    await session.commit()
+    response.headers["ETag"] = entity_tag(todo)
+    return todo

@@ -1,0 +1,91 @@
+"""Changes of all rows that match: one transaction, and no Python object for a row."""
+
+from typing import Annotated, Any, TypeVar
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import JSON, ColumnElement, Text, cast, delete, func, literal, or_, update
+from sqlalchemy.sql.dml import UpdateBase
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from todo_api.fields import MAX_INTEGER, Digits
+from todo_api.filters import column
+from todo_api.problems import Invalid, InvalidValue, TooMany
+from todo_api.query import Query, restricted
+from todo_api.table import Changes, Table
+
+T = TypeVar("T", bound=Table)
+
+
+class Affected(BaseModel):
+    """What a change of many came to."""
+
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, json_schema_extra={"examples": [{"matched": 3, "changed": 2}]}
+    )
+
+    matched: int = Field(ge=0, examples=[3])
+    """How many matched."""
+    changed: int = Field(ge=0, examples=[2])
+    """How many of them are different now, or gone."""
+
+
+class Matching(Query[T]):
+    """The query parameters of a change of all that match."""
+
+    max_affected: Annotated[int, Ge(0), Le(MAX_INTEGER), Digits] | None = Field(
+        default=None,
+        description="Refuse with 409, and change nothing, when more match.",
+        examples=[100],
+    )
+
+    async def delete(self, session: AsyncSession) -> Affected:
+        """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
+        statement = delete(self.table).where(column(self.table, "id").in_(self._ids(session)))
+        deleted = await self._execute(statement, session)
+        self._check(deleted)
+        return Affected(matched=deleted, changed=deleted)
+
+    async def update(self, changes: Changes[T], session: AsyncSession) -> Affected:
+        """Change all rows that match; those that are different already stay as they are, version and all."""
+        ids = self._ids(session)
+        matched = (await session.exec(select(func.count()).select_from(ids.subquery()))).one()
+        self._check(matched)
+        values = changes.values()
+        if not values:
+            return Affected(matched=matched, changed=0)
+        row_id = column(self.table, "id")
+        different = or_(*(_differs(column(self.table, name), value) for name, value in changes.members.items()))
+        if "version" in self.table.model_fields:
+            values["version"] = column(self.table, "version") + 1
+        changed = await self._execute(update(self.table).where(row_id.in_(ids), different).values(values), session)
+        self._check(changed)
+        return Affected(matched=matched, changed=changed)
+
+    def _ids(self, session: AsyncSession) -> SelectOfScalar[int]:
+        """The ids of the rows that match."""
+        dialect = session.get_bind().dialect.name
+        shape, values = self.restrict(dialect)
+        if not shape:
+            detail = "must have a filter: a change of everything needs one that says so, such as created_after"
+            raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
+        return restricted(select(column(self.table, "id")), self.table, shape, dialect)[0].params(values)
+
+    def _check(self, affected: int) -> None:
+        if self.max_affected is not None and affected > self.max_affected:
+            raise TooMany(affected)
+
+    async def _execute(self, statement: UpdateBase, session: AsyncSession) -> int:
+        """How many rows the statement changed."""
+        result = await session.exec(statement, execution_options={"synchronize_session": False})
+        return result.rowcount
+
+
+def _differs(key: ColumnElement[Any], value: Any) -> ColumnElement[bool]:
+    """Whether a row has another value; a list is compared by its text, as PostgreSQL has no `=` for JSON."""
+    wanted = literal(value, key.type)
+    if isinstance(key.type, JSON):
+        return cast(key, Text).is_distinct_from(cast(wanted, Text))
+    return key.is_distinct_from(wanted)
