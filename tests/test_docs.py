@@ -5,34 +5,82 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from fastapi.testclient import TestClient
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from tests.databases import ROOT
 
 
-def document(client: TestClient) -> dict[str, object]:
-    loaded: dict[str, object] = client.get("/openapi.json").json()
+def document(client: TestClient) -> dict[str, Any]:
+    loaded: dict[str, Any] = client.get("/openapi.json").json()
     return loaded
 
 
-def operations(client: TestClient) -> dict[str, str]:
-    paths = client.get("/openapi.json").json()["paths"]
-    return {
-        operation["operationId"]: f"{method.upper()} {path}"
-        for path, methods in paths.items()
-        for method, operation in methods.items()
-    }
+class Operation(NamedTuple):
+    method: str
+    path: str
+    described: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        name: str = self.described["operationId"]
+        return name
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        parameters: list[dict[str, Any]] = self.described.get("parameters", [])
+        return parameters
+
+    @property
+    def is_write(self) -> bool:
+        return self.method != "get"
+
+
+def operations(document: dict[str, Any]) -> list[Operation]:
+    return [
+        Operation(method, path, described)
+        for path, methods in document["paths"].items()
+        for method, described in methods.items()
+    ]
+
+
+def faults(document: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """What is wrong with the examples of a schema."""
+    validator = OAS31Validator(schema | {"components": document["components"]}, format_checker=oas31_format_checker)
+    return [error.message for example in schema["examples"] for error in validator.iter_errors(example)]
+
+
+def is_bounded(schema: dict[str, Any]) -> bool:
+    """Whether a schema says how large a value may be, or which ones there are."""
+    if "anyOf" in schema:
+        return all(map(is_bounded, schema["anyOf"]))
+    match schema["type"]:
+        case "integer":
+            return {"minimum", "maximum"} <= schema.keys()
+        case "string":
+            return not schema.keys().isdisjoint(("maxLength", "pattern", "format", "enum"))
+        case "array":
+            return "maxItems" in schema and is_bounded(schema["items"])
+    return True
 
 
 def test_the_operations_are_named_as_sdk_methods(client: TestClient) -> None:
-    assert operations(client) == {
+    assert {each.name: f"{each.method.upper()} {each.path}" for each in operations(document(client))} == {
         "list_todos": "GET /todos",
         "create_todo": "POST /todos",
+        "patch_todos": "PATCH /todos",
+        "delete_todos": "DELETE /todos",
+        "create_todos": "POST /todos/bulk",
         "get_todo": "GET /todos/{todo_id}",
         "update_todo": "PUT /todos/{todo_id}",
         "patch_todo": "PATCH /todos/{todo_id}",
         "delete_todo": "DELETE /todos/{todo_id}",
+        "move_todo": "POST /todos/{todo_id}/move",
+        "check_liveness": "GET /livez",
+        "check_readiness": "GET /readyz",
     }
 
 
@@ -41,17 +89,115 @@ def test_every_body_is_derived_from_the_one_model(client: TestClient) -> None:
 
     assert not [name for name in schemas if "-" in name]
     todo, create, update = schemas["TodoItem"], schemas["CreateTodoItem"], schemas["UpdateTodoItem"]
-    assert todo["required"] == list(todo["properties"]) == ["id", "task", "complete", "version"]
+    settable = ["task", "complete", "notes", "due_on", "due_at", "priority", "tags", "position"]
+    server_set = ["created_at", "updated_at", "completed_at", "version"]
+    assert todo["required"] == list(todo["properties"]) == ["id", *settable, *server_set]
     assert create["required"] == ["task"]
     assert "required" not in update
-    assert (
-        create["properties"]
-        == update["properties"]
-        == {name: todo["properties"][name] for name in ("task", "complete")}
-    )
+    assert create["properties"] == update["properties"] == {name: todo["properties"][name] for name in settable}
     assert create["additionalProperties"] is update["additionalProperties"] is False
     assert "additionalProperties" not in todo
     assert not re.search(r'"(default|readOnly)":', json.dumps([todo, create, update]))
+
+
+def test_every_parameter_is_described_and_bounded_and_has_an_example(client: TestClient) -> None:
+    described = document(client)
+    for operation in operations(described):
+        for parameter in operation.parameters:
+            schema = parameter["schema"]
+
+            assert parameter["description"]
+            assert schema["examples"], (operation.name, parameter)
+            assert faults(described, schema) == []
+            assert is_bounded(schema), (operation.name, parameter)
+            assert "title" not in schema
+
+
+def test_every_member_is_described_and_has_an_example(client: TestClient) -> None:
+    described = document(client)
+    requests = ("CreateTodoItem", "UpdateTodoItem", "Move")
+    for name, model in described["components"]["schemas"].items():
+        assert model["description"]
+        for member, schema in model["properties"].items():
+            assert schema["description"], (name, member)
+            assert schema["examples"], (name, member)
+            assert faults(described, schema) == []
+            assert is_bounded(schema) or name not in requests, (name, member)
+            assert "title" not in schema
+
+
+def test_every_body_and_every_answer_has_an_example_that_keeps_to_its_schema(client: TestClient) -> None:
+    described = document(client)
+    for operation in operations(described):
+        bodies = [*operation.described["responses"].values(), operation.described.get("requestBody", {})]
+        for media in (media for body in bodies for media in body.get("content", {}).values()):
+            assert faults(described, media["schema"] | {"examples": [media["example"]]}) == [], operation.name
+
+
+def test_every_header_of_an_answer_is_described_and_has_an_example(client: TestClient) -> None:
+    described = document(client)
+    for name, header in described["components"]["headers"].items():
+        assert header["description"]
+        assert header["schema"]["examples"], name
+        assert faults(described, header["schema"]) == []
+    for operation in operations(described):
+        for status, answer in operation.described["responses"].items():
+            assert "X-Request-Id" in answer["headers"]
+            assert ("X-Dry-Run" in answer["headers"]) == (operation.is_write and status < "3"), operation.name
+
+
+def test_every_example_of_a_request_can_be_sent_as_it_stands(client: TestClient) -> None:
+    client.post("/todos/bulk", json=[{"task": "a"}, {"task": "b"}])
+    described = document(client)
+    for operation in operations(described):
+        url = operation.path.format(todo_id=1)
+        for query, headers, body in examples(described, operation):
+            answer = client.request(operation.method, url, params=query, headers=headers, json=body)
+
+            assert answer.status_code < 400, (operation.name, query, headers, body, answer.text)
+
+
+def examples(document: dict[str, Any], operation: Operation) -> Iterator[tuple[Any, Any, Any]]:
+    """Requests that have one example each, and what else they can't be without; none of them changes anything."""
+    needed: dict[str, Any] = {"dry_run": True} if operation.is_write else {}
+    if operation.name in ("patch_todos", "delete_todos"):
+        needed["complete"] = False
+    first, *others = bodies(document, operation)
+    for body in (first, *others):
+        yield needed, {}, body
+    for parameter in operation.parameters:
+        name = parameter["name"]
+        for example in parameter["schema"]["examples"]:
+            if parameter["in"] == "query" and name != "dry_run":
+                yield needed | {name: example}, {}, first
+            elif parameter["in"] == "header":
+                yield needed, {name: example}, first
+
+
+def bodies(document: dict[str, Any], operation: Operation) -> list[Any]:
+    if "requestBody" not in operation.described:
+        return [None]
+    media = operation.described["requestBody"]["content"]["application/json"]
+    if media["schema"].get("type") == "array":
+        return [media["example"]]
+    model = document["components"]["schemas"][media["schema"]["$ref"].rpartition("/")[2]]
+    found: list[Any] = model["examples"]
+    assert media["example"] == found[0]
+    return found
+
+
+def test_the_document_says_which_end_of_the_priorities_is_urgent(client: TestClient) -> None:
+    described = document(client)
+    priority = described["components"]["schemas"]["TodoItem"]["properties"]["priority"]
+    said = {each["name"]: each["description"] for each in described["paths"]["/todos"]["get"]["parameters"]}
+
+    assert "1 is the most urgent, 9 the least, 0 says nothing" in priority["description"]
+    assert "as urgent or less" in said["priority_min"]
+    assert "as urgent or more, and those of 0, which says nothing" in said["priority_max"]
+
+
+def test_the_document_shows_how_to_clear_a_member(client: TestClient) -> None:
+    assert {"due_on": None} in document(client)["components"]["schemas"]["UpdateTodoItem"]["examples"]
 
 
 def test_integer_bounds_are_integers(client: TestClient) -> None:

@@ -66,15 +66,15 @@ def test_a_java_client_of_openapi_generator_works(folder: Path, sqlite_backend: 
     sdk, classes = folder / "sdk", folder / "classes"
     libraries = os.pathsep.join([openapi_generator(), ANNOTATIONS])
     with described_server(folder, sqlite_backend.migrated()) as (server, document):
-        options = ("--library", "native", "--additional-properties", "openApiNullable=false")
+        # Without containerDefaultToNull a new UpdateTodoItem holds an empty set, and to send it clears the tags.
+        properties = "containerDefaultToNull=true,openApiNullable=false,useSingleRequestParameter=true"
+        options = ("--library", "native", "--additional-properties", properties)
         run_openapi_generator("java", document, sdk, *options)
         sources = (SDKS / "Main.java", *sdk.glob("src/main/**/*.java"))
         run_program("javac", "-d", classes, "-classpath", libraries, *sources)
 
         told = run_program("java", "-classpath", os.pathsep.join([str(classes), libraries]), "Main", server.url)
         assert told == STORY
-        # The client of the JDK asks for HTTP/2 with a first request, and its body must arrive nevertheless.
-        assert "Unsupported upgrade request" in server.output
 
 
 @pytest.fixture(scope="module")

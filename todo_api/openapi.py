@@ -7,7 +7,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from todo_api.callers import OPEN_PATHS
 from todo_api.methods import JSON, MERGE_PATCH
+from todo_api.owners import owned_tables
 from todo_api.problems import (
     InsufficientScope,
     Internal,
@@ -21,11 +23,13 @@ from todo_api.problems import (
     ProblemDocument,
     ProblemResponse,
     TooLarge,
+    TooMany,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
     describe,
 )
+from todo_api.table import examples_of
 
 _BEARER = {
     "type": "http",
@@ -72,6 +76,10 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "examples": ['Bearer realm="todo"']},
     },
+    "X-Dry-Run": {
+        "description": "`true` for `dry_run=true`, absent otherwise.",
+        "schema": {"type": "boolean", "examples": [True]},
+    },
     "X-Request-Id": {
         "description": "Names the request in the log of the server: the name that was sent, if it is sane.",
         "required": True,
@@ -87,6 +95,7 @@ _EXAMPLES = [
     Unauthorized("The token is unknown, expired or revoked.", error="invalid_token"),
     InsufficientScope(),
     NotFound("There is no todo with this id."),
+    TooMany(240),
     PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
     TooLarge("The body must have at most 65536 bytes."),
     UnsupportedMediaType("Send the body as Content-Type: application/json."),
@@ -131,17 +140,36 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
             schemas.pop(unused, None)
         problem = TypeAdapter(ProblemDocument).json_schema(ref_template=_SCHEMA)
         schemas |= problem.pop("$defs") | {"Problem": problem | {"title": "Problem"}}
+        _tidy(schemas)
         if with_tokens:
             components["securitySchemes"] = {"token": _BEARER}
-        for methods in document["paths"].values():
+        for path, methods in document["paths"].items():
             for method, operation in methods.items():
-                if with_tokens:
+                if with_tokens and path not in OPEN_PATHS:
                     _require_token(method, operation)
                 _complete(method, operation, schemas)
         for schema in _objects(document):
             _make_exact(schema)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _tidy(schemas: dict[str, Any]) -> None:
+    """Leave out titles, which repeat names, and make examples what they were written as.
+
+    Pydantic sorts their members by name, and FastAPI leaves out nulls.
+    """
+    written = {name: examples for table in owned_tables() for name, examples in examples_of(table).items()}
+    for name, model in schemas.items():
+        for member in model["properties"].values():
+            member.pop("title", None)
+        if "examples" in model:
+            model["examples"] = written.get(name) or [_in_order(example, model) for example in model["examples"]]
+
+
+def _in_order(example: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
+    required = model.get("required", ())
+    return {name: example.get(name) for name in model["properties"] if name in example or name in required}
 
 
 def _require_token(method: str, operation: dict[str, Any]) -> None:
@@ -164,12 +192,12 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
         name = next((parameter["name"] for parameter in operation.get("parameters", [])), "page")
         wrong = InvalidValue(pointer=name, detail="must be an integer", code="int_parsing")
         responses["422"]["content"][ProblemResponse.media_type]["example"] = describe(Invalid([wrong]))
-    for response in responses.values():
+    for status, response in responses.items():
+        if method != "get" and status < "3":
+            response["headers"] = response.get("headers", {}) | _header_references("X-Dry-Run")
         response["headers"] = _header_references("X-Request-Id") | response.get("headers", {})
         if JSON in response.get("content", {}):
-            media = response["content"][JSON]
-            media["schema"].pop("title", None)
-            _add_example(media, schemas)
+            _add_example(response["content"][JSON], schemas)
     operation["responses"] = dict(sorted(responses.items()))
 
 
@@ -196,12 +224,11 @@ def _header_references(*names: str) -> dict[str, Any]:
 
 
 def _add_example(media: dict[str, Any], schemas: dict[str, Any]) -> None:
-    """The first example of the model, its members in order (Pydantic sorts them by name); of a list, one element."""
+    """The first example of the model; of a list of them, all."""
     schema = media["schema"]
-    model = schemas.get(schema.get("items", schema).get("$ref", "").rpartition("/")[2], {})
-    for example in model.get("examples", [])[:1]:
-        ordered = {name: example[name] for name in model["properties"] if name in example}
-        media["example"] = [ordered] if "items" in schema else ordered
+    schema.pop("title", None)
+    examples = schemas[schema.get("items", schema)["$ref"].rpartition("/")[2]]["examples"]
+    media["example"] = examples if "items" in schema else examples[0]
 
 
 def _make_exact(schema: dict[str, Any]) -> None:

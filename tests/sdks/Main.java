@@ -1,3 +1,8 @@
+import com.fasterxml.jackson.annotation.JsonInclude;
+import java.time.LocalDate;
+import java.time.OffsetDateTime;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -7,7 +12,11 @@ import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
 import org.openapitools.client.ApiResponse;
 import org.openapitools.client.api.TodosApi;
+import org.openapitools.client.api.TodosApi.APIListTodosRequest;
+import org.openapitools.client.api.TodosApi.APIPatchTodosRequest;
+import org.openapitools.client.model.Affected;
 import org.openapitools.client.model.CreateTodoItem;
+import org.openapitools.client.model.Move;
 import org.openapitools.client.model.Problem;
 import org.openapitools.client.model.TodoItem;
 import org.openapitools.client.model.UpdateTodoItem;
@@ -16,6 +25,15 @@ import org.openapitools.client.model.UpdateTodoItem;
 public class Main {
     private static final Pattern NEXT = Pattern.compile("[?&]cursor=([^&>]*)[^>]*>; rel=\"next\"");
     private static final ApiClient CLIENT = new ApiClient();
+
+    /** Absent and null are the same to the models, and neither is sent; this is how Jackson is told to send null. */
+    private static class NeverDue extends UpdateTodoItem {
+        @Override
+        @JsonInclude(JsonInclude.Include.ALWAYS)
+        public OffsetDateTime getDueAt() {
+            return null;
+        }
+    }
 
     private interface Call {
         ApiResponse<?> make() throws ApiException;
@@ -26,29 +44,38 @@ public class Main {
         TodosApi todos = new TodosApi(CLIENT);
 
         for (String task : List.of("Buy milk", "Walk the dog", "Read a book")) {
-            show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task)));
+            show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task), null));
         }
-        Matcher next = NEXT.matcher(show("list", () -> page(todos, 2, null, null)).get("link"));
+        APIListTodosRequest.Builder page = APIListTodosRequest.newBuilder().limit(2);
+        Matcher next = NEXT.matcher(show("list", () -> todos.listTodosWithHttpInfo(page.build())).get("link"));
         check(next.find());
         String cursor = next.group(1);
-        check(!show("list", () -> page(todos, 2, cursor, null)).getOrDefault("link", "").contains("next"));
-        show("list of 1 and 3", () -> page(todos, null, null, List.of(1L, 3L)));
+        check(!show("list", () -> todos.listTodosWithHttpInfo(page.cursor(cursor).build())).getOrDefault("link", "").contains("next"));
+        APIListTodosRequest oneAndThree = APIListTodosRequest.newBuilder().ids(List.of(1L, 3L)).build();
+        show("list of 1 and 3", () -> todos.listTodosWithHttpInfo(oneAndThree));
         Long id = 1L;
         String stale = show("get", () -> todos.getTodoWithHttpInfo(id, null)).get("etag");
         UpdateTodoItem done = new UpdateTodoItem().complete(true);
-        String fresh = show("patch", () -> todos.patchTodoWithHttpInfo(id, done, null)).get("etag");
+        String fresh = show("patch", () -> todos.patchTodoWithHttpInfo(id, done, null, null)).get("etag");
         UpdateTodoItem bread = new UpdateTodoItem().task("Buy bread");
-        show("stale put", () -> todos.updateTodoWithHttpInfo(id, bread, stale));
-        show("put", () -> todos.updateTodoWithHttpInfo(id, bread, fresh));
-        show("stale delete", () -> todos.deleteTodoWithHttpInfo(id, stale));
-        show("delete", () -> todos.deleteTodoWithHttpInfo(id, null));
+        show("stale put", () -> todos.updateTodoWithHttpInfo(id, bread, stale, null));
+        show("put", () -> todos.updateTodoWithHttpInfo(id, bread, fresh, null));
+        show("stale delete", () -> todos.deleteTodoWithHttpInfo(id, stale, null));
+        show("delete", () -> todos.deleteTodoWithHttpInfo(id, null, null));
         show("get", () -> todos.getTodoWithHttpInfo(id, null));
-        show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task("")));
-    }
-
-    private static ApiResponse<List<TodoItem>> page(TodosApi todos, Integer limit, String cursor, List<Long> ids)
-            throws ApiException {
-        return todos.listTodosWithHttpInfo(limit, cursor, null, null, null, ids, null);
+        CreateTodoItem dated = new CreateTodoItem().task("Wrap it").dueOn(LocalDate.of(2026, 12, 24))
+            .tags(new LinkedHashSet<>(List.of("red", "blue", "green")));
+        show("dated", () -> todos.createTodoWithHttpInfo(dated, null));
+        UpdateTodoItem evening = new UpdateTodoItem().dueAt(OffsetDateTime.parse("2026-12-24T18:30:00+01:00"));
+        show("due at", () -> todos.patchTodoWithHttpInfo(4L, evening, null, null));
+        show("never due", () -> todos.patchTodoWithHttpInfo(4L, new NeverDue(), null, null));
+        show("move", () -> todos.moveTodoWithHttpInfo(4L, new Move().to(Move.ToEnum.TOP), null, null));
+        APIListTodosRequest inOrder = APIListTodosRequest.newBuilder().sort("position").build();
+        show("in order", () -> todos.listTodosWithHttpInfo(inOrder));
+        APIPatchTodosRequest completeMany =
+            APIPatchTodosRequest.newBuilder().ids(List.of(2L, 3L, 4L)).updateTodoItem(done).build();
+        show("complete many", () -> todos.patchTodosWithHttpInfo(completeMany));
+        show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(""), null));
     }
 
     /** Prints the answer of a call; its headers. */
@@ -70,8 +97,20 @@ public class Main {
     private static String words(Object content, String etag) {
         if (content instanceof TodoItem todo) {
             check(etag.equals("\"" + todo.getVersion() + "\""));
-            String state = todo.getComplete() ? "done" : "open";
-            return " #" + todo.getId() + " v" + todo.getVersion() + " " + todo.getTask() + ", " + state;
+            List<String> members = new ArrayList<>(List.of(todo.getTask(), todo.getComplete() ? "done" : "open"));
+            if (todo.getDueOn() != null) {
+                members.add(todo.getDueOn().toString());
+            }
+            if (todo.getDueAt() != null) {
+                members.add(todo.getDueAt().toInstant().toString());
+            }
+            if (!todo.getTags().isEmpty()) {
+                members.add(String.join(" ", todo.getTags()));
+            }
+            return " #" + todo.getId() + " v" + todo.getVersion() + " " + String.join(", ", members);
+        }
+        if (content instanceof Affected affected) {
+            return " " + affected.getMatched() + " matched, " + affected.getChanged() + " changed";
         }
         if (content instanceof List<?> todos) {
             return todos.stream().map(todo -> " #" + ((TodoItem) todo).getId()).collect(Collectors.joining());

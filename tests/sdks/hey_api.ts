@@ -1,6 +1,6 @@
 // The story in the calls of the SDK that @hey-api/openapi-ts generates.
 
-import { createTodo, deleteTodo, getTodo, listTodos, patchTodo, updateTodo } from "./hey_api_sdk";
+import { createTodo, deleteTodo, getTodo, listTodos, moveTodo, patchTodo, patchTodos, updateTodo } from "./hey_api_sdk";
 import { client } from "./hey_api_sdk/client.gen";
 import { tell } from "./story";
 
@@ -15,4 +15,8 @@ void tell({
   put: (id, task, ifMatch) => updateTodo({ ...at(id), headers: { "If-Match": ifMatch }, body: { task } }),
   patch: (id, complete) => patchTodo({ ...at(id), body: { complete } }),
   delete: (id, ifMatch) => deleteTodo({ ...at(id), headers: { "If-Match": ifMatch } }),
+  createDated: (task, due_on, tags) => createTodo({ body: { task, due_on, tags } }),
+  setDueAt: (id, due_at) => patchTodo({ ...at(id), body: { due_at } }),
+  moveToTop: (id) => moveTodo({ ...at(id), body: { to: "top" } }),
+  completeMany: (ids) => patchTodos({ query: { ids }, body: { complete: true } }),
 });

@@ -17,4 +17,8 @@ void tell({
   patch: (id, complete) => client.PATCH("/todos/{todo_id}", { params: at(id), body: { complete } }),
   delete: (id, ifMatch) =>
     client.DELETE("/todos/{todo_id}", { params: { ...at(id), header: { "If-Match": ifMatch } } }),
+  createDated: (task, due_on, tags) => client.POST("/todos", { body: { task, due_on, tags } }),
+  setDueAt: (id, due_at) => client.PATCH("/todos/{todo_id}", { params: at(id), body: { due_at } }),
+  moveToTop: (id) => client.POST("/todos/{todo_id}/move", { params: at(id), body: { to: "top" } }),
+  completeMany: (ids) => client.PATCH("/todos", { params: { query: { ids } }, body: { complete: true } }),
 });

@@ -2,8 +2,20 @@
 
 import sys
 from collections.abc import Callable
+from datetime import date, datetime
+from typing import TypeAlias
 
-from todo_sdk import ApiClient, ApiException, Configuration, CreateTodoItem, TodoItem, TodosApi, UpdateTodoItem
+from todo_sdk import (
+    Affected,
+    ApiClient,
+    ApiException,
+    Configuration,
+    CreateTodoItem,
+    Move,
+    TodoItem,
+    TodosApi,
+    UpdateTodoItem,
+)
 from todo_sdk import Problem as SentProblem
 from todo_sdk.api_response import ApiResponse
 
@@ -25,6 +37,9 @@ class OpenapiGenerator:
     def list_of(self, ids: list[int]) -> Answer:
         return _answer(lambda: self._todos.list_todos_with_http_info(ids=ids))
 
+    def list_in_order(self) -> Answer:
+        return _answer(lambda: self._todos.list_todos_with_http_info(sort="position"))
+
     def get(self, todo_id: int) -> Answer:
         return _answer(lambda: self._todos.get_todo_with_http_info(todo_id))
 
@@ -39,8 +54,26 @@ class OpenapiGenerator:
     def delete(self, todo_id: int, if_match: str | None) -> Answer:
         return _answer(lambda: self._todos.delete_todo_with_http_info(todo_id, if_match=if_match))
 
+    def create_dated(self, task: str, due_on: date, tags: list[str]) -> Answer:
+        todo = CreateTodoItem(task=task, due_on=due_on, tags=tags)
+        return _answer(lambda: self._todos.create_todo_with_http_info(todo))
 
-def _answer(call: Callable[[], ApiResponse[TodoItem] | ApiResponse[list[TodoItem]] | ApiResponse[None]]) -> Answer:
+    def set_due_at(self, todo_id: int, due_at: datetime | None) -> Answer:
+        changes = UpdateTodoItem(due_at=due_at)
+        return _answer(lambda: self._todos.patch_todo_with_http_info(todo_id, changes))
+
+    def move_to_top(self, todo_id: int) -> Answer:
+        return _answer(lambda: self._todos.move_todo_with_http_info(todo_id, Move(to="top")))
+
+    def complete_many(self, ids: list[int]) -> Answer:
+        changes = UpdateTodoItem(complete=True)
+        return _answer(lambda: self._todos.patch_todos_with_http_info(changes, ids=ids))
+
+
+Sent: TypeAlias = ApiResponse[TodoItem] | ApiResponse[list[TodoItem]] | ApiResponse[Affected] | ApiResponse[None]
+
+
+def _answer(call: Callable[[], Sent]) -> Answer:
     try:
         response = call()
     except ApiException as error:

@@ -1,11 +1,21 @@
 """The story in the calls of openapi-python-client."""
 
 import sys
-from typing import Any
+from datetime import date, datetime
+from typing import Any, TypeAlias
 
 from todo_sdk import AuthenticatedClient, Client
-from todo_sdk.api.todos import create_todo, delete_todo, get_todo, list_todos, patch_todo, update_todo
-from todo_sdk.models import CreateTodoItem, TodoItem, UpdateTodoItem
+from todo_sdk.api.todos import (
+    create_todo,
+    delete_todo,
+    get_todo,
+    list_todos,
+    move_todo,
+    patch_todo,
+    patch_todos,
+    update_todo,
+)
+from todo_sdk.models import Affected, CreateTodoItem, Move, MoveTo, TodoItem, UpdateTodoItem
 from todo_sdk.models import Problem as SentProblem
 from todo_sdk.types import UNSET, Response, Unset
 
@@ -28,6 +38,9 @@ class OpenapiPythonClient:
     def list_of(self, ids: list[int]) -> Answer:
         return _answer(list_todos.sync_detailed(client=self._client, ids=ids))
 
+    def list_in_order(self) -> Answer:
+        return _answer(list_todos.sync_detailed(client=self._client, sort="position"))
+
     def get(self, todo_id: int) -> Answer:
         return _answer(get_todo.sync_detailed(todo_id, client=self._client))
 
@@ -42,11 +55,32 @@ class OpenapiPythonClient:
     def delete(self, todo_id: int, if_match: str | None) -> Answer:
         return _answer(delete_todo.sync_detailed(todo_id, client=self._client, if_match=if_match or UNSET))
 
+    def create_dated(self, task: str, due_on: date, tags: list[str]) -> Answer:
+        todo = CreateTodoItem(task, due_on=due_on, tags=tags)
+        return _answer(create_todo.sync_detailed(client=self._client, body=todo))
 
-def _answer(
-    response: Response[SentProblem | TodoItem] | Response[SentProblem | list[TodoItem]] | Response[None],
-) -> Answer:
-    content: Todo | list[TodoItem] | Problem | None
+    def set_due_at(self, todo_id: int, due_at: datetime | None) -> Answer:
+        changes = UpdateTodoItem(due_at=due_at)
+        return _answer(patch_todo.sync_detailed(todo_id, client=self._client, body=changes))
+
+    def move_to_top(self, todo_id: int) -> Answer:
+        return _answer(move_todo.sync_detailed(todo_id, client=self._client, body=Move(to=MoveTo.TOP)))
+
+    def complete_many(self, ids: list[int]) -> Answer:
+        changes = UpdateTodoItem(complete=True)
+        return _answer(patch_todos.sync_detailed(client=self._client, body=changes, ids=ids))
+
+
+Sent: TypeAlias = (
+    Response[SentProblem | TodoItem]
+    | Response[SentProblem | list[TodoItem]]
+    | Response[Affected | SentProblem]
+    | Response[None]
+)
+
+
+def _answer(response: Sent) -> Answer:
+    content: Todo | list[TodoItem] | Affected | Problem | None
     if isinstance(response.parsed, SentProblem):
         sent = response.parsed
         errors = [] if isinstance(sent.errors, Unset) else sent.errors

@@ -32,6 +32,12 @@ put: 200 #1 v3 Buy bread, done
 stale delete: 412 /problems/precondition-failed, Precondition failed: It is in another version than If-Match names.
 delete: 204
 get: 404 /problems/not-found, Not found: There is no todo with this id.
+dated: 201 #4 v1 Wrap it, open, 2026-12-24, red blue green
+due at: 200 #4 v2 Wrap it, open, 2026-12-24T17:30:00Z, red blue green
+never due: 200 #4 v3 Wrap it, open, red blue green
+move: 200 #4 v4 Wrap it, open, red blue green
+in order: 200 #4 #2 #3
+complete many: 200 3 matched, 3 changed
 create: 422 /problems/validation, Validation failed: /task: String should have at least 1 character (/task)
 """
 """What every client prints: the status of each answer, and what its typed todo, todos or problem holds."""

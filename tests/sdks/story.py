@@ -4,14 +4,24 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Protocol, runtime_checkable
 
 
 class Todo(Protocol):
     id: int
     task: str
     complete: bool
+    due_on: date | None
+    due_at: datetime | None
+    tags: list[str]
     version: int
+
+
+@runtime_checkable
+class Affected(Protocol):
+    matched: int
+    changed: int
 
 
 @dataclass
@@ -27,7 +37,7 @@ class Problem:
 class Answer:
     status: int
     headers: Mapping[str, str]
-    content: Todo | Sequence[Todo] | Problem | None
+    content: Todo | Sequence[Todo] | Affected | Problem | None
 
 
 class Sdk(Protocol):
@@ -36,10 +46,15 @@ class Sdk(Protocol):
     def create(self, task: str) -> Answer: ...
     def list_page(self, limit: int, cursor: str | None) -> Answer: ...
     def list_of(self, ids: list[int]) -> Answer: ...
+    def list_in_order(self) -> Answer: ...
     def get(self, todo_id: int) -> Answer: ...
     def put(self, todo_id: int, task: str, if_match: str) -> Answer: ...
     def patch(self, todo_id: int, complete: bool) -> Answer: ...
     def delete(self, todo_id: int, if_match: str | None) -> Answer: ...
+    def create_dated(self, task: str, due_on: date, tags: list[str]) -> Answer: ...
+    def set_due_at(self, todo_id: int, due_at: datetime | None) -> Answer: ...
+    def move_to_top(self, todo_id: int) -> Answer: ...
+    def complete_many(self, ids: list[int]) -> Answer: ...
 
 
 def tell(sdk: Sdk) -> None:
@@ -58,6 +73,12 @@ def tell(sdk: Sdk) -> None:
     show("stale delete", sdk.delete(1, stale))
     show("delete", sdk.delete(1, None))
     show("get", sdk.get(1))
+    show("dated", sdk.create_dated("Wrap it", date(2026, 12, 24), ["red", "blue", "green"]))
+    show("due at", sdk.set_due_at(4, datetime(2026, 12, 24, 18, 30, tzinfo=timezone(timedelta(hours=1)))))
+    show("never due", sdk.set_due_at(4, None))
+    show("move", sdk.move_to_top(4))
+    show("in order", sdk.list_in_order())
+    show("complete many", sdk.complete_many([2, 3, 4]))
     show("create", sdk.create(""))
 
 
@@ -70,8 +91,16 @@ def show(step: str, answer: Answer) -> Answer:
         words += [f"({pointer})" for pointer in content.pointers]
     elif isinstance(content, Sequence):
         words += [f"#{todo.id}" for todo in content]
+    elif isinstance(content, Affected):
+        words.append(f"{content.matched} matched, {content.changed} changed")
     elif content is not None:
         assert answer.headers["etag"] == f'"{content.version}"'
-        words.append(f"#{content.id} v{content.version} {content.task}, {'done' if content.complete else 'open'}")
+        members = [content.task, "done" if content.complete else "open"]
+        if content.due_on:
+            members.append(content.due_on.isoformat())
+        if content.due_at:
+            members.append(content.due_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+        members += [" ".join(content.tags)] if content.tags else []
+        words.append(f"#{content.id} v{content.version} {', '.join(members)}")
     sys.stdout.write(" ".join(words) + "\n")
     return answer

@@ -4,7 +4,15 @@ interface Todo {
   id: number;
   task: string;
   complete: boolean;
+  due_on: string | null;
+  due_at: string | null;
+  tags: string[];
   version: number;
+}
+
+interface Affected {
+  matched: number;
+  changed: number;
 }
 
 interface Problem {
@@ -24,11 +32,15 @@ interface Answer<T> {
 /** A generated client, in the few words that the story needs. */
 export interface Sdk {
   create(task: string): Promise<Answer<Todo>>;
-  list(query: { limit?: number; cursor?: string; ids?: number[] }): Promise<Answer<Todo[]>>;
+  list(query: { limit?: number; cursor?: string; ids?: number[]; sort?: string }): Promise<Answer<Todo[]>>;
   get(id: number): Promise<Answer<Todo>>;
   put(id: number, task: string, ifMatch: string): Promise<Answer<Todo>>;
   patch(id: number, complete: boolean): Promise<Answer<Todo>>;
   delete(id: number, ifMatch?: string): Promise<Answer<void>>;
+  createDated(task: string, due_on: string, tags: string[]): Promise<Answer<Todo>>;
+  setDueAt(id: number, due_at: string | null): Promise<Answer<Todo>>;
+  moveToTop(id: number): Promise<Answer<Todo>>;
+  completeMany(ids: number[]): Promise<Answer<Affected>>;
 }
 
 export async function tell(sdk: Sdk): Promise<void> {
@@ -48,15 +60,23 @@ export async function tell(sdk: Sdk): Promise<void> {
   show("stale delete", await sdk.delete(1, stale));
   show("delete", await sdk.delete(1));
   show("get", await sdk.get(1));
+  show("dated", await sdk.createDated("Wrap it", "2026-12-24", ["red", "blue", "green"]));
+  show("due at", await sdk.setDueAt(4, "2026-12-24T18:30:00+01:00"));
+  show("never due", await sdk.setDueAt(4, null));
+  show("move", await sdk.moveToTop(4));
+  show("in order", await sdk.list({ sort: "position" }));
+  show("complete many", await sdk.completeMany([2, 3, 4]));
   show("create", await sdk.create(""));
 }
 
-function show(step: string, answer: Answer<Todo | Todo[] | void>): Headers {
+type Content = Todo | Todo[] | Affected | void;
+
+function show(step: string, answer: Answer<Content>): Headers {
   console.log(`${step}: ${answer.response.status}${words(answer)}`);
   return answer.response.headers;
 }
 
-function words({ data, error, response }: Answer<Todo | Todo[] | void>): string {
+function words({ data, error, response }: Answer<Content>): string {
   if (error) {
     check(error.status === response.status);
     const pointers = (error.errors ?? []).map(({ pointer }) => ` (${pointer})`);
@@ -68,8 +88,13 @@ function words({ data, error, response }: Answer<Todo | Todo[] | void>): string 
   if (response.status === 204 || !data) {
     return "";
   }
+  if ("matched" in data) {
+    return ` ${data.matched} matched, ${data.changed} changed`;
+  }
   check(response.headers.get("etag") === `"${data.version}"`);
-  return ` #${data.id} v${data.version} ${data.task}, ${data.complete ? "done" : "open"}`;
+  const dueAt = data.due_at && new Date(data.due_at).toISOString().replace(".000Z", "Z");
+  const members = [data.task, data.complete ? "done" : "open", data.due_on, dueAt, data.tags.join(" ")];
+  return ` #${data.id} v${data.version} ${members.filter(Boolean).join(", ")}`;
 }
 
 function check(holds: unknown): asserts holds {
