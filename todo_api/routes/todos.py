@@ -68,42 +68,6 @@ async def create_todo(todo: New[TodoItem], session: SessionDep, request: Request
     return todo
 
 
-@router.patch("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
-async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: Request) -> Affected:
-    """Patch all todos that match
-
-    One change of all that the filters match, or of none. At least one filter is needed.
-    """
-    affected = await Matching[TodoItem].read(request).update(changes, session)
-    await session.commit()
-    return affected
-
-
-@router.delete("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
-async def delete_todos(session: SessionDep, request: Request) -> Affected:
-    """Delete all todos that match
-
-    All that the filters match, or none: `complete=true` clears what is done. At least one filter is needed.
-    """
-    affected = await Matching[TodoItem].read(request).delete(session)
-    await session.commit()
-    return affected
-
-
-@router.post("/bulk", status_code=201)
-async def create_todos(
-    todos: Annotated[list[New[TodoItem]], Body(min_length=1, max_length=500)], session: SessionDep
-) -> list[TodoItem]:
-    """Create many todos
-
-    Up to 500 at once, all or none; they are answered in the order in which they were sent.
-    """
-    await place_all_last(todos, session)
-    session.add_all(todos)
-    await session.commit()
-    return todos
-
-
 @router.get(
     "/{todo_id:member}",
     responses=documented(NotFound, headers=("ETag",)) | not_modified(),
@@ -175,3 +139,39 @@ async def move_todo(todo: TodoDep, move: Move, session: SessionDep, request: Req
     await session.commit()
     response.headers["ETag"] = entity_tag(todo)
     return todo
+
+
+@router.patch("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: Request) -> Affected:
+    """Patch all todos that match
+
+    One change of all that the filters match, or of none. At least one filter is needed.
+    """
+    affected = await Matching[TodoItem].read(request).update(changes, session)
+    await session.commit()
+    return affected
+
+
+@router.delete("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+async def delete_todos(session: SessionDep, request: Request) -> Affected:
+    """Delete all todos that match
+
+    All that the filters match, or none: `complete=true` clears what is done. At least one filter is needed.
+    """
+    affected = await Matching[TodoItem].read(request).delete(session)
+    await session.commit()
+    return affected
+
+
+@router.post("/bulk", status_code=201)
+async def create_todos(
+    todos: Annotated[list[New[TodoItem]], Body(min_length=1, max_length=500)], session: SessionDep
+) -> list[TodoItem]:
+    """Create many todos
+
+    Up to 500 at once, all or none; they are answered in the order in which they were sent.
+    """
+    await place_all_last(todos, session)
+    session.add_all(todos)
+    await session.commit()
+    return todos
