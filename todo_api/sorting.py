@@ -17,7 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import AutoString
 
-from todo_api.filters import Sortable, column, filters_of
+from todo_api.filters import BesideIndex, Sortable, column, filters_of
 from todo_api.problems import Invalid, InvalidValue, did_you_mean
 from todo_api.table import Table, member_names
 
@@ -141,6 +141,9 @@ def conditions(
             where.append(key == value)
         elif state == "beyond":
             where.append(key < value if descending else key > value)
+            if name == "id" and row_id is not sortable.key:
+                # The same of the row itself: PostgreSQL would walk the rows from the first one on.
+                where.append(BesideIndex(sortable.key < value if descending else sortable.key > value))
         elif state == "some":
             where.append(sortable.present)
         elif state == "null":
