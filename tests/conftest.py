@@ -27,9 +27,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 
 @pytest.fixture
-def database_url(backend: Backend) -> str:
-    """A database of the test's own, at the newest migration."""
-    return backend.migrated()
+def database_url(backend: Backend) -> Iterator[str]:
+    """A database of the test's own, at the newest migration and empty."""
+    with backend.lent() as url:
+        yield url
 
 
 @pytest.fixture

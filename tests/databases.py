@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import StringIO
 from itertools import count
 from pathlib import Path
@@ -33,6 +33,9 @@ class Backend(Protocol):
     def migrated(self) -> str:
         """The URL of a new database at the newest migration."""
 
+    def lent(self) -> AbstractContextManager[str]:
+        """The same for a test that leaves the tables as they are."""
+
 
 class SQLite:
     def __init__(self, folder: Path) -> None:
@@ -49,12 +52,23 @@ class SQLite:
         shutil.copyfile(self._template, path)
         return self._url(path)
 
+    @contextmanager
+    def lent(self) -> Iterator[str]:
+        yield self.migrated()
+
     def _new_path(self) -> Path:
         return self._folder / f"{next(self._numbers)}.db"
 
     @staticmethod
     def _url(path: Path) -> str:
         return f"sqlite:///{path}"
+
+
+_EMPTY = (
+    "DELETE FROM todo_items",
+    "DELETE FROM access_tokens",
+    "SELECT setval('todo_items_id_seq', 1, false), setval('access_tokens_id_seq', 1, false)",
+)
 
 
 class PostgreSQL:
@@ -65,6 +79,7 @@ class PostgreSQL:
         self._template = f"{self._prefix}_template"
         self._create(self._template)
         migrate(self._url(self._template), "upgrade", "head")
+        self._emptied: list[str] = []
         self._ahead = ThreadPoolExecutor(1)
         self._next = self._ahead.submit(self._copy)
 
@@ -76,6 +91,14 @@ class PostgreSQL:
         url, self._next = self._next, self._ahead.submit(self._copy)
         return url.result()
 
+    @contextmanager
+    def lent(self) -> Iterator[str]:
+        # To empty one takes a tenth of the time of a copy.
+        url = self._emptied.pop() if self._emptied else self.migrated()
+        yield url
+        self.execute(*_EMPTY, url=url)
+        self._emptied.append(url)
+
     def _copy(self) -> str:
         return self._create(self._new_name(), f'TEMPLATE "{self._template}"')
 
@@ -86,9 +109,9 @@ class PostgreSQL:
         names = [f"{self._prefix}_{number}" for number in range(next(self._numbers))]
         self.execute(*(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)' for name in [*names, self._template]))
 
-    def execute(self, *statements: str) -> None:
+    def execute(self, *statements: str, url: str | None = None) -> None:
         async def run() -> None:
-            connection = await asyncpg.connect(self._server.render_as_string(hide_password=False))
+            connection = await asyncpg.connect(url or self._server.render_as_string(hide_password=False))
             try:
                 for statement in statements:
                     await connection.execute(statement)

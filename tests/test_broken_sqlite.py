@@ -61,6 +61,7 @@ def test_a_deleted_database_is_refused_and_not_made_anew(folder: Path, database:
         assert not database.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["GET", "PUT"])
 def test_a_replaced_database_is_served_from_then_on(
     folder: Path, database: Path, sqlite_backend: SQLite, first: str
@@ -88,6 +89,7 @@ def test_a_replaced_database_is_served_from_then_on(
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+@pytest.mark.slow
 def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, database: Path) -> None:
     with serving_one_todo(folder, database) as (server, client):
         for suffix in ("-wal", "-shm"):

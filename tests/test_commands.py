@@ -51,6 +51,7 @@ def test_processes_started_at_once_on_an_empty_database_all_serve(folder: Path, 
             server.wait_until_ready()
 
 
+@pytest.mark.slow
 def test_several_workers_share_one_database(folder: Path, backend: Backend) -> None:
     command = ("todo_api", "--port", "0", "--workers", "2")
     with serving(folder, *command, TODO_DATABASE_URL=backend.empty()) as (server, client):

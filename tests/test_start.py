@@ -33,6 +33,7 @@ def old_database(backend: Backend) -> str:
     return url
 
 
+@pytest.mark.slow
 def test_an_old_database_is_brought_to_the_newest_migration(folder: Path, backend: Backend) -> None:
     with serving(folder, TODO_DATABASE_URL=old_database(backend)) as (_, client):
         assert client.put("/todos/1", json={"complete": True}).status_code == 200
