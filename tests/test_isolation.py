@@ -348,7 +348,7 @@ def test_every_form_of_a_select_finds_the_rows_of_the_owner(
     assert 2 not in found(shared_url, "alice", statement) or statement is SELECTS["a count"][0]
 
 
-TODOS: Any = TodoItem.__table__  # type: ignore[attr-defined]
+TODOS: Any = TodoItem.__table__  # type: ignore[attr-defined]  # SQLModel does not declare it
 REFUSED: dict[str, Executable] = {
     "text": text("SELECT id FROM todo_items"),
     "rows out of text": select(TodoItem).from_statement(text("SELECT * FROM todo_items")),

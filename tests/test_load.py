@@ -32,7 +32,9 @@ class Load:
 
     async def run(self, clients: int, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
-        tasks = [asyncio.create_task(self._client(random.Random(number), until)) for number in range(clients)]  # noqa: S311
+        # Seeded, so that each run asks the same.
+        dice = [random.Random(number) for number in range(clients)]  # noqa: S311  # no secret
+        tasks = [asyncio.create_task(self._client(each, until)) for each in dice]
         watch = asyncio.create_task(self._watch())
         async with asyncio.timeout(seconds + PATIENCE):
             await asyncio.gather(*tasks)

@@ -118,7 +118,7 @@ def _wait(server: Server, port: int) -> httpx.Client:
         except httpx.ConnectError:
             if server.process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"tests.benchmark: the server did not come up:\n{server.output}") from None
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks: nothing tells of a socket that listens
         else:
             pin(server.process.pid, 0)
             return client
