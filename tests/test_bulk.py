@@ -100,6 +100,13 @@ def test_what_is_filtered_by_may_be_what_is_changed(client: TestClient) -> None:
     assert tasks(client, "complete=true&priority=0") == ["b"]
 
 
+def test_null_is_another_value_in_a_change_of_many(client: TestClient) -> None:
+    fill(client, "a")
+    for members in ({"notes": "more"}, {"notes": None}, {"due_on": "2026-12-24"}, {"due_on": None}):
+        assert client.patch("/todos?complete=false", json=members).json() == {"matched": 1, "changed": 1}
+        assert client.get("/todos/1").json().items() >= members.items()
+
+
 def test_a_change_to_nothing_changes_nothing(client: TestClient) -> None:
     fill(client, "a", "b")
 

@@ -126,6 +126,9 @@ def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str) -> No
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
             assert plan
+            if query in ("has_due=true", "sort=due"):
+                # The walk begins behind null, which SQLite does for a comparison alone; or it is that of null.
+                assert "<expr>" in plan[0]
             assert not [step for step in plan if "SCAN" in step and "VIRTUAL TABLE INDEX" not in step]
             assert not [step for step in plan if "TEMP B-TREE" in step and "ids=" not in query]
             if "sort" in query or "_after" in query or "_before" in query:
@@ -157,3 +160,11 @@ def test_a_page_is_found_by_an_index_on_postgresql(filled_postgresql: str, query
         assert "Seq Scan" not in plan
         if "q=" not in query and "tag=" not in query and "ids=" not in query:
             assert " Sort " not in f" {plan} ", plan
+
+
+def test_behind_a_cursor_postgresql_is_told_where_to_begin_in_each_table(filled_postgresql: str) -> None:
+    """It does not conclude that from the equal ids, and would walk all rows before."""
+    _, (second, _) = pages_of(filled_postgresql, "tag=milk")
+
+    assert "todo_items_tags_1.id > " in second
+    assert "todo_items.id > " in second
