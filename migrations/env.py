@@ -64,7 +64,7 @@ def configure(**options: Any) -> None:
 async def main() -> None:
     database = Database(load_settings().database_url, create=True)
     try:
-        async with connect(database.writer) as connection:
+        async with connect(database.engine) as connection:
             await connection.run_sync(run)
     except StartupError as error:
         raise SystemExit(f"todo_api: {error}") from None

@@ -24,6 +24,7 @@ def database(sqlite_backend: SQLite) -> Path:
 def serving_one_todo(folder: Path, database: Path) -> Iterator[tuple[Server, httpx.Client]]:
     with serving(folder, TODO_DATABASE_URL=f"sqlite:///{database}") as (server, client):
         assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
+        assert client.get("/todos/1").status_code == 200  # what reads has opened the file as well
         yield server, client
 
 

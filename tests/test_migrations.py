@@ -19,7 +19,7 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
     async def run() -> list[tuple[object, ...]]:
         database = Database(parse_url(url))
         try:
-            async with database.writer.begin() as connection:
+            async with database.engine.begin() as connection:
                 result = await connection.run_sync(lambda sync: sync.execute(text(statement)))
                 return [tuple(row) for row in result] if result.returns_rows else []
         finally:

@@ -57,7 +57,9 @@ def client() -> Iterator[TestClient]:
 
     @app.patch("/books/1")
     async def patch_book(changes: Changes[Book]) -> Book:
-        return changes.apply_to(Book(id=1, title="Emma", pages=4, subtitle="A novel"))
+        book = Book(id=1, title="Emma", pages=4, subtitle="A novel")
+        book.sqlmodel_update(changes.of(book))
+        return book
 
     with TestClient(app) as client:
         yield client
@@ -103,10 +105,9 @@ def test_every_rule_of_a_field_holds_in_a_create_and_in_an_update(
 
 
 def test_the_length_of_a_column_is_that_of_its_field() -> None:
-    columns = Book.__table__.columns  # type: ignore[attr-defined]
+    lengths = {column.name: getattr(column.type, "length", None) for column in Book.__table__.columns}
 
-    assert columns["title"].type.length == 80
-    assert columns["subtitle"].type.length == 80
+    assert (lengths["title"], lengths["subtitle"]) == (80, 80)
 
 
 def test_an_internal_field_is_in_no_answer_no_body_no_sort_and_no_schema(client: TestClient) -> None:

@@ -5,16 +5,14 @@ from typing import Annotated, Any, TypeVar
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import JSON, ColumnElement, Text, cast, delete, func, literal, or_, update
-from sqlalchemy.sql.dml import UpdateBase
 from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.fields import MAX_INTEGER, Digits
-from todo_api.filters import column
 from todo_api.problems import Invalid, InvalidValue, TooMany
 from todo_api.query import Query, restricted
-from todo_api.table import Changes, Table
+from todo_api.session import Session
+from todo_api.table import Changes, Table, column, touched
 
 T = TypeVar("T", bound=Table)
 
@@ -41,32 +39,31 @@ class Matching(Query[T]):
         examples=[100],
     )
 
-    async def delete(self, session: AsyncSession) -> Affected:
+    async def delete(self, session: Session) -> Affected:
         """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
         statement = delete(self.table).where(column(self.table, "id").in_(self._ids(session)))
-        deleted = await self._execute(statement, session)
+        deleted = await session.change(statement)
         self._check(deleted)
         return Affected(matched=deleted, changed=deleted)
 
-    async def update(self, changes: Changes[T], session: AsyncSession) -> Affected:
+    async def update(self, changes: Changes[T], session: Session) -> Affected:
         """Change all rows that match; those that are different already stay as they are, version and all."""
         ids = self._ids(session)
-        matched = (await session.exec(select(func.count()).select_from(ids.subquery()))).one()
+        matched = await session.scalar(select(func.count()).select_from(ids.subquery()))
         self._check(matched)
-        values = changes.values()
+        values = changes.of_many()
         if not values:
             return Affected(matched=matched, changed=0)
         row_id = column(self.table, "id")
         different = or_(*(_differs(column(self.table, name), value) for name, value in changes.members.items()))
-        if "version" in self.table.model_fields:
-            values["version"] = column(self.table, "version") + 1
-        changed = await self._execute(update(self.table).where(row_id.in_(ids), different).values(values), session)
+        statement = update(self.table).where(row_id.in_(ids), different).values(values | touched(self.table))
+        changed = await session.change(statement)
         self._check(changed)
         return Affected(matched=matched, changed=changed)
 
-    def _ids(self, session: AsyncSession) -> SelectOfScalar[int]:
+    def _ids(self, session: Session) -> SelectOfScalar[int]:
         """The ids of the rows that match."""
-        dialect = session.get_bind().dialect.name
+        dialect = session.dialect
         shape, values = self.restrict(dialect)
         if not shape:
             detail = "must have a filter: a change of everything needs one that says so, such as created_after"
@@ -76,11 +73,6 @@ class Matching(Query[T]):
     def _check(self, affected: int) -> None:
         if self.max_affected is not None and affected > self.max_affected:
             raise TooMany(affected)
-
-    async def _execute(self, statement: UpdateBase, session: AsyncSession) -> int:
-        """How many rows the statement changed."""
-        result = await session.exec(statement, execution_options={"synchronize_session": False})
-        return result.rowcount
 
 
 def _differs(key: ColumnElement[Any], value: Any) -> ColumnElement[bool]:

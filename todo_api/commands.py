@@ -7,14 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time
-from typing import Any
 
 from sqlmodel import col, func, select, update
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from todo_api.database import Database
 from todo_api.models import AccessToken
-from todo_api.owners import ALL_OWNERS, OWNER, Owned, owned_tables
+from todo_api.owners import ALL_OWNERS, Owned, owned_tables
+from todo_api.session import Session
 from todo_api.settings import Settings
 from todo_api.startup import StartupError, connect
 from todo_api.tokens import digest, new_token
@@ -68,23 +67,25 @@ def run(options: Namespace, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _session(settings: Settings) -> AsyncIterator[AsyncSession]:
+async def _session(settings: Settings) -> AsyncIterator[Session]:
     database = Database(settings.database_url)
     try:
-        async with (
-            connect(database.writer) as connection,
-            AsyncSession(connection, expire_on_commit=False, info={OWNER: ALL_OWNERS}) as session,
-        ):
-            if connection.dialect.name == "postgresql":
-                await (await session.connection()).exec_driver_sql("SET LOCAL statement_timeout = 0")
+        async with connect(database.engine):
+            pass  # it can be reached
+        session = Session(database.writer, ALL_OWNERS)
+        try:
+            if session.dialect == "postgresql":
+                await session.fetch(select(func.set_config("statement_timeout", "0", True)))
             yield session
+        finally:
+            await session.close()
     finally:
         await database.dispose()
 
 
-async def create_token(session: AsyncSession, options: Namespace) -> None:
+async def create_token(session: Session, options: Namespace) -> None:
     token = new_token()
-    session.add(
+    await session.insert(
         AccessToken(
             owner=options.owner,
             name=options.name,
@@ -97,9 +98,9 @@ async def create_token(session: AsyncSession, options: Namespace) -> None:
     print(token)
 
 
-async def list_tokens(session: AsyncSession, options: Namespace) -> None:
+async def list_tokens(session: Session, options: Namespace) -> None:
     rows = [("ID", "OWNER", "MAY", "UNTIL", "NAME")]
-    for token in await session.exec(select(AccessToken).order_by(col(AccessToken.id))):
+    for token in await session.fetch(select(AccessToken).order_by(col(AccessToken.id))):
         may = "read" if token.read_only else "read, write"
         until = f"{datetime.fromtimestamp(token.expires_at, UTC):%Y-%m-%d %H:%M} UTC"
         expired = " (expired)" if token.expires_at <= time() else ""
@@ -109,7 +110,7 @@ async def list_tokens(session: AsyncSession, options: Namespace) -> None:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
 
 
-async def revoke_token(session: AsyncSession, options: Namespace) -> None:
+async def revoke_token(session: Session, options: Namespace) -> None:
     token = await session.get(AccessToken, options.id)
     if token is None:
         raise SystemExit(f"todo_api: there is no token {options.id}; see: python -m todo_api token list")
@@ -118,7 +119,7 @@ async def revoke_token(session: AsyncSession, options: Namespace) -> None:
     print(f"revoked token {token.id} of {token.owner}")
 
 
-async def rename_owner(session: AsyncSession, options: Namespace) -> None:
+async def rename_owner(session: Session, options: Namespace) -> None:
     old, new = options.old, options.new
     tables = owned_tables()
     if not options.merge and any([await _count(session, table, new) for table in tables if table is not AccessToken]):
@@ -130,15 +131,14 @@ async def rename_owner(session: AsyncSession, options: Namespace) -> None:
     print(f"{new} has what was {old}'s:", ", ".join(f"{count} {table}" for table, count in given.items()))
 
 
-async def _count(session: AsyncSession, table: type[Owned], owner: str) -> int:
-    return (await session.exec(select(func.count()).select_from(table).where(col(table.owner) == owner))).one()
-
-
-async def _give(session: AsyncSession, table: type[Owned], old: str, new: str) -> int:
-    """Give the rows of one owner to another; how many there were."""
-    result: Any = await session.exec(update(table).where(col(table.owner) == old).values(owner=new))
-    count: int = result.rowcount
+async def _count(session: Session, table: type[Owned], owner: str) -> int:
+    count: int = await session.scalar(select(func.count()).select_from(table).where(col(table.owner) == owner))
     return count
+
+
+async def _give(session: Session, table: type[Owned], old: str, new: str) -> int:
+    """Give the rows of one owner to another; how many there were."""
+    return await session.change(update(table).where(col(table.owner) == old).values(owner=new))
 
 
 def _owner(text: str) -> str:

@@ -1,20 +1,18 @@
-"""The database: its URL, its engines, and the session that an endpoint works with."""
+"""The database: its URL, its engines, and where its transactions come from."""
 
-import asyncio
-from typing import Annotated, Any
+from typing import Any
 
 import asyncpg
-from fastapi import Depends, Request
 from pydantic_core import from_json
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from todo_api import sqlite
 from todo_api.fair_pool import FairPool
-from todo_api.owners import OWNER
+from todo_api.group_commit import GroupCommit, SingleReads
 from todo_api.sqlite_file import DatabaseFile
+from todo_api.transactions import PooledTransactions, Transactions
 
 POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
@@ -62,33 +60,40 @@ def parse_url(text: str) -> URL:
 
 
 class Database:
-    """The engines of one database: `writer` runs transactions, `reader` single statements that change nothing.
+    """One database: `writer` has its transactions, `reader` what changes nothing and needs none.
 
-    `probe` is a reader with a connection of its own, so that no load keeps it waiting.
+    `engine` is for migrations and the like. `probe` reads by a connection of its own, so that no load keeps it waiting.
     """
+
+    writer: Transactions
+    reader: Transactions
 
     def __init__(self, url: URL, *, timeout: float = TIMEOUT, create: bool = False) -> None:
         self.timeout = timeout
         if url.drivername == sqlite.DRIVER:
             file = DatabaseFile(url.database or "", create=create)
-            # SQLite has one writer at a time: the others queue for its connection, in order, and block no reader.
-            self.writer, self.reader, self.probe = (
+            self.engine, reading, self.probe = (
                 _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
                 for read_only in (False, True, True)
             )
+            self.writer, self.reader = GroupCommit(self.engine), SingleReads(reading)
+            self._engines = [self.engine, reading, self.probe]
         else:
             # A ping costs 50 of 420 µs. To ask the driver whether it has seen the end of the connection costs nothing,
             # but it sees it too late: one killed just before a request was a 503 now and then.
-            self.writer, probe = (
+            self.engine, probe = self._engines = [
                 _engine(url, pool_size=size, connect_args=_connect_args(url, timeout), pool_pre_ping=True)
                 for size in (POOL_SIZE, 1)
+            ]
+            reading, self.probe = (
+                engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.engine, probe)
             )
-            self.reader, self.probe = (
-                engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.writer, probe)
-            )
+            self.writer, self.reader = PooledTransactions(self.engine), PooledTransactions(reading)
 
     async def dispose(self) -> None:
-        for engine in (self.writer, self.reader, self.probe):
+        await self.writer.dispose()
+        await self.reader.dispose()
+        for engine in self._engines:
             await engine.dispose()
 
 
@@ -124,43 +129,3 @@ class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own signature
         """Take leave soon: a server that does not answer would hold up the 503, and the end of the process."""
         await super().close(timeout=CLOSE_TIMEOUT)
-
-
-class Session(AsyncSession):
-    """A session whose `commit` may be a dry run: everything is done and checked, then rolled back."""
-
-    async def commit(self) -> None:
-        if not self.info[DRY_RUN]:
-            await super().commit()
-            return
-        await self.flush()
-        self.expunge_all()  # what the endpoint answers with is kept as it is
-        await self.rollback()
-
-
-async def open_session(request: Request) -> AsyncSession:
-    """A session for one request and its caller: without a transaction for GET and HEAD, in one for other methods.
-
-    The endpoint commits. Once it has returned, the route closes the session, which rolls back what is not committed.
-    """
-    database: Database = request.state.database
-    deadline: asyncio.Timeout = request.scope[DEADLINE]
-    if deadline.when() is None:  # from here on: the client may take its time to send the body
-        deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
-    engine = database.reader if request.method in ("GET", "HEAD") else database.writer
-    info = {OWNER: request.scope[CALLER], DRY_RUN: request.scope.get(DRY_RUN, False)}
-    session = Session(engine, expire_on_commit=False, info=info)
-    request.scope[SESSIONS].append(session)
-    return session
-
-
-DRY_RUN = "todo_api.dry_run"
-"""Whether a request is a dry run, in its scope and in the `info` of its session."""
-CALLER = "todo_api.caller"
-"""Where the scope of a request has the owner for whom it was sent."""
-DEADLINE = "todo_api.deadline"
-"""Where the route of a request keeps the time-out that its first session starts."""
-SESSIONS = "todo_api.sessions"
-"""Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
-
-SessionDep = Annotated[AsyncSession, Depends(open_session)]

@@ -15,8 +15,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from todo_api.fields import UTC_DATETIME, DayOrInstant, Instant, TrueOrFalse, utc_now
-from todo_api.filters import Bound, Filter, Parameters, Restriction, Sortable, column
-from todo_api.table import Table
+from todo_api.filters import Bound, Filter, Parameters, Restriction, Sortable
+from todo_api.table import Table, column
 
 
 class DueKey(FunctionElement[datetime]):

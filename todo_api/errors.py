@@ -33,7 +33,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(NotModified)(_not_modified)
     app.exception_handler(RequestValidationError)(_validation_error)
-    for error in (DBAPIError, StartupError, OSError):
+    for error in (DBAPIError, sqlite3.Error, StartupError, OSError):
         app.exception_handler(error)(_database_error)
     app.add_middleware(_CatchAll)
 

@@ -25,7 +25,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from todo_api.fields import Digits, Instant, Tag, TrueOrFalse
-from todo_api.table import Table
+from todo_api.table import Table, column
 
 Parameters = dict[str, tuple[Any, Any]]
 """The type and the description of each query parameter."""
@@ -122,11 +122,6 @@ def filters_of(table: type[Table]) -> dict[Filter, str]:
     return {
         mark: name for name, field in table.model_fields.items() for mark in field.metadata if isinstance(mark, Filter)
     }
-
-
-def column(table: type[Table], member: str) -> ColumnElement[Any]:
-    found: ColumnElement[Any] = getattr(table, member)
-    return found
 
 
 def _kind(field: FieldInfo) -> Any:

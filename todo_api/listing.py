@@ -16,16 +16,15 @@ from fastapi import Response
 from pydantic import Field, StringConstraints
 from sqlalchemy import Integer, Row, bindparam, func
 from sqlmodel import select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.fields import Digits, TrueOrFalse
-from todo_api.filters import column
 from todo_api.methods import JSON
 from todo_api.problems import Invalid, InvalidValue
 from todo_api.query import Query, Shape, joined, restricted, restrictions
+from todo_api.session import Session
 from todo_api.sorting import Range, Term, conditions, ranges, read_sort, sortables
-from todo_api.table import Table, member_names, write_rows
+from todo_api.table import Table, column, member_names, write_rows
 
 T = TypeVar("T", bound=Table)
 
@@ -68,13 +67,13 @@ class Listing(Query[T]):
             ),
         }
 
-    async def respond(self, session: AsyncSession) -> Response:
+    async def respond(self, session: Session) -> Response:
         """The page that this query asks for; raises Invalid for an unknown sort member or a cursor of another query.
 
         `Link` (RFC 8288) leads to the next one, relative to the address of the list, so that it is right behind any
         proxy. The rows go from the database to JSON without an object of the class for each, at a third of the cost.
         """
-        dialect = session.get_bind().dialect.name
+        dialect = session.dialect
         shape, filtered = self.restrict(dialect)
         implied = tuple(name for each, member, sent in self.sent_filters() if (name := each.order(member, sent)))
         terms = read_sort(self.table, (implied[0] if implied else "id") if self.sort is None else self.sort)
@@ -85,13 +84,13 @@ class Listing(Query[T]):
             missing = self.limit + 1 - len(rows)
             if missing:
                 statement = page_statement(self.table, shape, dialect, terms, states, implied)
-                rows += await session.exec(statement, params=values | {"limit": missing})
+                rows += await session.fetch(statement, values | {"limit": missing})
         headers = {}
         if len(rows) > self.limit:
             del rows[self.limit :]
             headers["Link"] = f'<?{self._next(rows[-1], terms)}>; rel="next"'
         if self.count:
-            total = (await session.exec(count_statement(self.table, shape, dialect), params=filtered)).one()
+            total = await session.scalar(count_statement(self.table, shape, dialect), filtered)
             headers["X-Total-Count"] = str(total)
         return Response(write_rows(self.table, rows), media_type=JSON, headers=headers)
 

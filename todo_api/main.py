@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         database = Database(settings.database_url, timeout=settings.database_timeout)
         try:
-            await check_schema(database.reader)
+            await check_schema(database.engine)
             with rare_garbage_collection():
                 yield {
                     "database": database,

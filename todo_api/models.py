@@ -7,11 +7,11 @@ from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
 from todo_api.due import Due
-from todo_api.fields import BIG_INTEGER, MAX_INTEGER, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags, utc_now
+from todo_api.fields import BIG_INTEGER, MAX_INTEGER, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags
 from todo_api.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
 from todo_api.owners import Owned
 from todo_api.search import Words
-from todo_api.table import Created, InsteadOf, Internal, ServerSet, Since
+from todo_api.table import Created, InsteadOf, Internal, ServerSet, Since, Updated
 
 
 class TodoItem(Owned, table=True):
@@ -68,10 +68,9 @@ class TodoItem(Owned, table=True):
         schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]},
     )
     """When it was created, in UTC."""
-    updated_at: Annotated[Instant, ServerSet, Created, After("updated_after")] = Field(
+    updated_at: Annotated[Instant, ServerSet, Updated, After("updated_after")] = Field(
         default=None,
         sa_type=UTC_DATETIME,
-        sa_column_kwargs={"onupdate": utc_now},
         schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]},
     )
     """When it was changed last, in UTC; at first the same as `created_at`."""

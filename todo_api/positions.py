@@ -5,18 +5,18 @@ those behind the gap are spread out, as few as will do.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field
-from sqlalchemy import ColumnElement, ScalarSelect, case, func, tuple_
+from sqlalchemy import ColumnElement, bindparam, case, func, tuple_, update
 from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from todo_api.fields import MAX_INTEGER, Id
 from todo_api.models import TodoItem
-from todo_api.owners import OWNER
+from todo_api.owners import THIS_OWNER
 from todo_api.problems import Invalid, InvalidValue
+from todo_api.session import Session
+from todo_api.table import touched
 
 STEP = 65_536
 """The room between two todos that were created one after the other: for 16 moves into the same gap."""
@@ -54,30 +54,28 @@ _FORWARD = (col(TodoItem.position), col(TodoItem.id))
 _BACKWARD = (col(TodoItem.position).desc(), col(TodoItem.id).desc())
 
 
-def place_last(todo: TodoItem, session: AsyncSession) -> None:
-    """Give a new todo that comes without a position one behind all that are there, as part of its INSERT."""
-    if todo.position is None:
-        position: Any = _behind_all(session.info[OWNER])
-        todo.position = position
+_LAST = func.coalesce(func.max(TodoItem.position), 0)
+_BEHIND_ALL = (
+    select(case((_LAST > MAX_INTEGER - STEP, MAX_INTEGER), else_=_LAST + STEP))
+    .where(col(TodoItem.owner) == THIS_OWNER)
+    .scalar_subquery()
+)
 
 
-async def place_all_last(todos: Sequence[TodoItem], session: AsyncSession) -> None:
+def place_last(todo: TodoItem) -> dict[str, ColumnElement[int]]:
+    """For the INSERT of a todo that comes without a position: one behind all that are there."""
+    return {"position": _BEHIND_ALL} if todo.position is None else {}
+
+
+async def place_all_last(todos: Sequence[TodoItem], session: Session) -> None:
     """The same for many."""
-    last = (await session.exec(select(func.coalesce(func.max(TodoItem.position), 0)))).one()
+    last = await session.scalar(select(_LAST))
     for number, todo in enumerate(todos, 1):
         if todo.position is None:
             todo.position = min(last + STEP * number, MAX_INTEGER)
 
 
-@lru_cache(maxsize=1024)
-def _behind_all(owner: str) -> ScalarSelect[int]:
-    """Kept for each owner, as making it costs a tenth of the request."""
-    last = func.coalesce(func.max(TodoItem.position), 0)
-    end = case((last > MAX_INTEGER - STEP, MAX_INTEGER), else_=last + STEP)
-    return select(end).where(col(TodoItem.owner) == owner).scalar_subquery()
-
-
-async def move_todo_to(todo: TodoItem, move: Move, session: AsyncSession) -> None:
+async def move_todo_to(todo: TodoItem, move: Move, session: Session) -> None:
     """Give a todo the place that was asked for; raises Invalid."""
     lower, upper = await _gap(todo, move, session)
     here = Place(todo.position, todo.id)
@@ -87,10 +85,10 @@ async def move_todo_to(todo: TodoItem, move: Move, session: AsyncSession) -> Non
     if position is None:
         await _spread(todo, lower, session)
     else:
-        todo.position = position
+        await session.update(todo, {"position": position})
 
 
-async def _gap(todo: TodoItem, move: Move, session: AsyncSession) -> tuple[Place | None, Place | None]:
+async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | None, Place | None]:
     """The places between which the todo is to stand; None for an end of the list."""
     sent = {name: getattr(move, name) for name in move.model_fields_set}
     if len(sent) != 1:
@@ -110,10 +108,10 @@ async def _gap(todo: TodoItem, move: Move, session: AsyncSession) -> tuple[Place
     return anchor, await _first(session, others, tuple_(*anchor) < _PLACE, order=_FORWARD)
 
 
-async def _first(session: AsyncSession, *where: ColumnElement[bool], order: tuple[Any, Any]) -> Place | None:
+async def _first(session: Session, *where: ColumnElement[bool], order: tuple[Any, Any]) -> Place | None:
     statement = select(TodoItem.position, TodoItem.id).where(*where).order_by(*order).limit(1)
-    row = (await session.exec(statement)).first()
-    return row and Place(*row)
+    rows = await session.fetch(statement)
+    return Place._make(rows[0]) if rows else None
 
 
 def _between(lower: Place | None, upper: Place | None) -> int | None:
@@ -129,29 +127,33 @@ def _between(lower: Place | None, upper: Place | None) -> int | None:
     return low + (high - low) // 2
 
 
-async def _spread(todo: TodoItem, lower: Place | None, session: AsyncSession) -> None:
+async def _spread(todo: TodoItem, lower: Place | None, session: Session) -> None:
     """Put the todo behind `lower`, and as many others behind it as it takes to make room."""
-    statement = select(TodoItem).where(col(TodoItem.id) != todo.id).order_by(*_FORWARD).with_for_update()
+    statement = select(*_FORWARD).where(col(TodoItem.id) != todo.id).order_by(*_FORWARD).with_for_update()
     behind = statement if lower is None else statement.where(tuple_(*lower) < _PLACE)
     low = -MAX_INTEGER - 1 if lower is None else lower.position
     size = _FEW
     while True:
-        rows = list(await session.exec(behind.limit(size + 1)))
+        rows = [Place._make(row) for row in await session.fetch(behind.limit(size + 1))]
         high = rows.pop().position if len(rows) > size else min(MAX_INTEGER + 1, low + STEP * (len(rows) + 2))
         step = (high - low) // (len(rows) + 2)
         if step > 1:
             break
         if len(rows) < size:  # behind all of them is no room: begin anew with the whole list
-            before = [] if lower is None else list(await session.exec(statement.where(tuple_(*lower) >= _PLACE)))
-            todo.position = STEP * (len(before) + 1)
-            _place(before, 0, STEP)
-            _place(rows, todo.position, STEP)
-            return
+            before = [] if lower is None else await session.fetch(statement.where(tuple_(*lower) >= _PLACE))
+            await _place([Place._make(row) for row in before], 0, STEP, session)
+            low, step = STEP * len(before), STEP
+            break
         size *= 4
-    todo.position = low + step
-    _place(rows, todo.position, step)
+    await session.update(todo, {"position": low + step})
+    await _place(rows, low + step, step, session)
 
 
-def _place(todos: Sequence[TodoItem], behind: int, step: int) -> None:
-    for number, todo in enumerate(todos, 1):
-        todo.position = behind + step * number
+async def _place(todos: Sequence[Place], behind: int, step: int, session: Session) -> None:
+    if todos:
+        values = {"position": bindparam("new_position"), **touched(TodoItem)}
+        statement = update(TodoItem).where(col(TodoItem.id) == bindparam("row_id")).values(values)
+        places = enumerate(todos, 1)
+        await session.change(
+            statement, [{"row_id": todo.id, "new_position": behind + step * number} for number, todo in places]
+        )

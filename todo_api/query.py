@@ -9,8 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError, create_model
 from sqlalchemy import ColumnElement, Select
 
-from todo_api.filters import BesideIndex, Filter, Join, column, filters_of
-from todo_api.table import Table
+from todo_api.filters import BesideIndex, Filter, Join, filters_of
+from todo_api.table import Table, column
 
 T = TypeVar("T", bound=Table)
 

@@ -8,9 +8,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
-from todo_api.database import CALLER, DEADLINE, DRY_RUN, SESSIONS
 from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.problems import Invalid, InvalidValue
+from todo_api.session import CALLER, DEADLINE, DRY_RUN, SESSIONS
 from todo_api.strict import check_media_type, check_query
 
 _DRY_RUN_PARAMETER = {

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, Integer, String, bindparam, func, literal_
 from sqlalchemy import column as sql_column
 
 from todo_api.fields import Line
-from todo_api.filters import Bound, Filter, IndexTable, Join, Parameters, Restriction, column
-from todo_api.table import Table
+from todo_api.filters import Bound, Filter, IndexTable, Join, Parameters, Restriction
+from todo_api.table import Table, column
 
 
 class Words(Filter):

@@ -17,9 +17,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import AutoString
 
-from todo_api.filters import BesideIndex, Sortable, column, filters_of
+from todo_api.filters import BesideIndex, Sortable, filters_of
 from todo_api.problems import Invalid, InvalidValue, did_you_mean
-from todo_api.table import Table, member_names
+from todo_api.table import Table, column, member_names
 
 TEXT_LENGTH = 500
 """Characters of a text that count for the order, so that a cursor fits into a URL."""

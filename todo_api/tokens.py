@@ -4,15 +4,17 @@ import re
 from hashlib import sha256
 from secrets import token_urlsafe
 from time import time
+from typing import Any
 
 from fastapi import Request
 from sqlalchemy import Row, bindparam
-from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 from sqlmodel import col, select
 
 from todo_api.models import AccessToken
+from todo_api.owners import ALL_OWNERS
 from todo_api.problems import InsufficientScope, Unauthorized
+from todo_api.session import Session
+from todo_api.transactions import Transactions
 
 _TOKEN = re.compile("todo_[A-Za-z0-9_-]{43}")
 _CREDENTIALS = re.compile(f"[A-Za-z]+ +({_TOKEN.pattern})")
@@ -34,13 +36,12 @@ def digest(token: str) -> str:
 class TokenCallers:
     """Whoever sends a token of the database, which is read each time: a revoked one stops at once."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine.sync_engine
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
 
     async def identify(self, request: Request) -> str:
         token = _sent_token(request)
-        # Not by a session, which would cost twice as much, and has to know the owner beforehand.
-        found = await greenlet_spawn(self._find, digest(token)) if token else None
+        found = await self._find(token) if token else None
         if found is None or found.expires_at <= time():
             raise Unauthorized("The token is unknown, expired or revoked.", error="invalid_token")
         if found.read_only and request.method not in ("GET", "HEAD"):
@@ -48,9 +49,13 @@ class TokenCallers:
         owner: str = found.owner
         return owner
 
-    def _find(self, digest: str) -> Row[str, bool, int] | None:
-        with self._engine.connect() as connection:
-            return connection.execute(_BY_DIGEST, {"digest": digest}).first()
+    async def _find(self, token: str) -> Row[Any] | None:
+        session = Session(self._transactions, ALL_OWNERS)
+        try:
+            rows = await session.fetch(_BY_DIGEST, {"digest": digest(token)})
+        finally:
+            await session.close()
+        return rows[0] if rows else None
 
 
 def _sent_token(request: Request) -> str | None:

@@ -3,12 +3,9 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
-from sqlalchemy import bindparam
-from sqlmodel import col, select
 
 from todo_api.bulk import Affected, Matching
 from todo_api.conditional import IF_MATCH, IF_NONE_MATCH, check_if_match, check_if_none_match, entity_tag
-from todo_api.database import SessionDep
 from todo_api.fields import Digits, Id
 from todo_api.listing import Listing
 from todo_api.models import TodoItem
@@ -16,6 +13,7 @@ from todo_api.openapi import documented, not_modified
 from todo_api.positions import Move, move_todo_to, place_all_last, place_last
 from todo_api.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
 from todo_api.routing import Route
+from todo_api.session import SessionDep
 from todo_api.table import Changes, New
 
 router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
@@ -23,15 +21,12 @@ router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
 CONDITIONAL = (NotFound, PreconditionFailed, PreconditionRequired)
 """The problems of every change of a todo."""
 
-# Made once: building a statement and its cache key cost a quarter of a request.
-_BY_ID = select(TodoItem).where(col(TodoItem.id) == bindparam("id")).with_for_update()
-
 
 async def load_todo(
     todo_id: Annotated[Id, Digits, Path(description="The id of the todo.", examples=[1])], session: SessionDep
 ) -> TodoItem:
     """The todo of the path, locked until the end of the transaction where there is one, or 404."""
-    todo = (await session.exec(_BY_ID, params={"id": todo_id})).first()
+    todo = await session.get(TodoItem, todo_id)
     if todo is None:
         raise NotFound("There is no todo with this id.")
     return todo
@@ -61,8 +56,7 @@ async def create_todo(todo: New[TodoItem], session: SessionDep, request: Request
 
     `Location` leads to the new todo.
     """
-    place_last(todo, session)
-    session.add(todo)
+    await session.insert(todo, **place_last(todo))
     await session.commit()
     response.headers.update({"Location": f"{request.scope['path']}/{todo.id}", "ETag": entity_tag(todo)})
     return todo
@@ -93,7 +87,7 @@ async def update_todo(
     send, because it did not know it, would do more harm than good.
     """
     check_if_match(request, todo)
-    changes.apply_to(todo)
+    await session.update(todo, changes.of(todo))
     await session.commit()
     response.headers["ETag"] = entity_tag(todo)
     return todo
@@ -172,6 +166,6 @@ async def create_todos(
     Up to 500 at once, all or none; they are answered in the order in which they were sent.
     """
     await place_all_last(todos, session)
-    session.add_all(todos)
+    await session.insert_all(todos)
     await session.commit()
     return todos

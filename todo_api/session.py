@@ -1,0 +1,184 @@
+"""The session: what an endpoint does with the database, in one transaction and for one owner, whose rows alone it sees.
+
+It writes what it is told to, when it is told to. The ORM's own session, which keeps track of every object and works out
+what to write, costs 100 µs more for a read, and 180 for a write.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from sqlalchemy import ColumnElement, Executable, Row, bindparam, delete, insert, update
+from sqlmodel import select
+from sqlmodel.sql.expression import SelectOfScalar
+
+from todo_api.database import Database
+from todo_api.owners import THIS_OWNER, NotIsolatedError, check, of_owner, stamp
+from todo_api.table import Table, column, make, touched
+from todo_api.transactions import Parameters, Transaction, Transactions
+
+T = TypeVar("T", bound=Table)
+
+
+class Session:
+    """One transaction, which begins with its first statement; a dry run undoes it in place of the commit.
+
+    A row is an object of its table class, and holds what was read or written last.
+    """
+
+    def __init__(self, transactions: Transactions, owner: str, *, dry_run: bool = False) -> None:
+        if not owner:
+            raise NotIsolatedError("this session has no owner")
+        self.owner = owner
+        self.dialect = transactions.dialect
+        self._transactions = transactions
+        self._transaction: Transaction | None = None
+        self._dry_run = dry_run
+
+    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
+        """What a select finds among the owner's rows."""
+        return await self._fetch(*of_owner(self.owner, statement, parameters))
+
+    async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+        """The first value that a select finds."""
+        return (await self.fetch(statement, parameters))[0][0]
+
+    async def change(self, statement: Executable, parameters: Parameters | None = None) -> int:
+        """How many of the owner's rows an update or a delete by class has changed."""
+        return await self._change(*of_owner(self.owner, statement, parameters))
+
+    async def get(self, table: type[T], row_id: int) -> T | None:
+        """The row with this id, locked until the end of the transaction where there is one; None when there is none."""
+        rows = await self.fetch(_select_one(table), {"row_id": row_id})
+        return make(table, rows[0]._asdict()) if rows else None
+
+    async def insert(self, row: Table, **expressions: ColumnElement[Any]) -> None:
+        """Add a row, which gets its id, and the values that the database finds for `expressions`."""
+        statement = _insert(type(row), tuple(expressions.items()))
+        (made,) = await self._fetch(statement, self._values_of(row) | {THIS_OWNER.key: self.owner})
+        row.__dict__.update(made._mapping)
+
+    async def insert_all(self, rows: Sequence[Table]) -> None:
+        """Add rows of one table class, which get their ids in their order."""
+        made = await self._fetch(_insert(type(rows[0]), ()), [self._values_of(row) for row in rows])
+        for row, values in zip(rows, made, strict=True):
+            row.__dict__.update(values._mapping)
+
+    async def update(self, row: Table, values: dict[str, Any]) -> None:
+        """Change a row that this session has locked; what has these values already stays as it is, version and all."""
+        new = {name: value for name, value in values.items() if getattr(row, name) != value}
+        if not new:
+            return
+        if "owner" in new:
+            raise NotIsolatedError("a row stays its owner's")
+        new |= touched(row)
+        await self._change_one(_update_one(type(row), tuple(new)), row, new)
+        row.__dict__.update(new)
+
+    async def delete(self, row: Table) -> None:
+        """Delete a row that this session has locked."""
+        await self._change_one(_delete_one(type(row)), row, {})
+
+    async def commit(self) -> None:
+        """Make what was changed last, unless this is a dry run."""
+        if self._transaction is not None:
+            transaction, self._transaction = self._transaction, None
+            try:
+                if not self._dry_run:
+                    await transaction.commit()
+            finally:
+                await transaction.close()
+
+    async def close(self) -> None:
+        """Undo what was not committed."""
+        if self._transaction is not None:
+            transaction, self._transaction = self._transaction, None
+            await transaction.close()
+
+    async def _fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+        if self._transaction is None:
+            self._transaction = await self._transactions.begin()
+        return await self._transaction.fetch(statement, parameters)
+
+    async def _change(self, statement: Executable, parameters: Parameters) -> int:
+        if self._transaction is None:
+            self._transaction = await self._transactions.begin()
+        return await self._transaction.change(statement, parameters)
+
+    def _values_of(self, row: Table) -> dict[str, Any]:
+        stamp(row, self.owner)
+        return {name: getattr(row, name) for name in type(row).model_fields if name != "id"}
+
+    async def _change_one(self, statement: Executable, row: Table, values: dict[str, Any]) -> None:
+        check(row, self.owner)
+        key = {f"row_{name}": getattr(row, name) for name in _key_names(type(row))}
+        if await self._change(statement, values | key) != 1:
+            raise RuntimeError(f"this {type(row).__name__} was not locked by its session: another has changed it")
+
+
+# Each statement is made once, as to make one and its cache key costs a quarter of a request.
+
+
+@cache
+def _select_one(table: type[T]) -> SelectOfScalar[T]:
+    return select(table).where(column(table, "id") == bindparam("row_id")).with_for_update()
+
+
+@lru_cache(maxsize=64)
+def _insert(table: type[Table], expressions: tuple[tuple[str, ColumnElement[Any]], ...]) -> Executable:
+    columns = table.__table__.c
+    made = ["id", *(name for name, _ in expressions)]
+    return (
+        insert(table.__table__)
+        .values(dict(expressions))
+        .returning(*(columns[name] for name in made), sort_by_parameter_order=True)
+    )
+
+
+@lru_cache(maxsize=512)
+def _update_one(table: type[Table], names: tuple[str, ...]) -> Executable:
+    return update(table.__table__).where(*_key(table)).values({name: bindparam(name) for name in names})
+
+
+@cache
+def _delete_one(table: type[Table]) -> Executable:
+    return delete(table.__table__).where(*_key(table))
+
+
+@cache
+def _key_names(table: type[Table]) -> list[str]:
+    """What a row is known by when it is written: its version too, so that no change of another can be lost."""
+    return [name for name in ("id", "owner", "version") if name in table.model_fields]
+
+
+def _key(table: type[Table]) -> list[ColumnElement[bool]]:
+    return [table.__table__.c[name] == bindparam(f"row_{name}") for name in _key_names(table)]
+
+
+async def open_session(request: Request) -> Session:
+    """A session for one request and its caller: without a transaction for GET and HEAD, in one for other methods.
+
+    The endpoint commits. Once it has returned, the route closes the session, which undoes what is not committed.
+    """
+    database: Database = request.state.database
+    deadline: asyncio.Timeout = request.scope[DEADLINE]
+    if deadline.when() is None:  # from here on: the client may take its time to send the body
+        deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
+    transactions = database.reader if request.method in ("GET", "HEAD") else database.writer
+    session = Session(transactions, request.scope[CALLER], dry_run=request.scope.get(DRY_RUN, False))
+    request.scope[SESSIONS].append(session)
+    return session
+
+
+DRY_RUN = "todo_api.dry_run"
+"""Whether a request is a dry run."""
+CALLER = "todo_api.caller"
+"""Where the scope of a request has the owner for whom it was sent."""
+DEADLINE = "todo_api.deadline"
+"""Where the route of a request keeps the time-out that its first session starts."""
+SESSIONS = "todo_api.sessions"
+"""Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
+
+SessionDep = Annotated[Session, Depends(open_session)]
