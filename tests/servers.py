@@ -1,5 +1,6 @@
 """The real command on a real socket."""
 
+import asyncio
 import os
 import re
 import signal
@@ -7,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,6 +32,21 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         timeout=PATIENCE,
         check=False,
     )
+
+
+Call = tuple[str, str, object]
+"""Method, path and body of a request."""
+
+
+def at_once(client: httpx.Client, calls: Sequence[Call]) -> list[httpx.Response]:
+    """The answers to requests that are sent together, each by a connection of its own, to the server of a client."""
+
+    async def send() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=len(calls))
+        async with httpx.AsyncClient(base_url=client.base_url, limits=limits, timeout=PATIENCE) as many:
+            return await asyncio.gather(*(many.request(method, path, json=body) for method, path, body in calls))
+
+    return asyncio.run(send())
 
 
 class Server:

@@ -5,14 +5,18 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
+from random import sample
+from time import sleep
 
 import httpx2 as httpx
 import pytest
 
 from tests.databases import SQLite
-from tests.servers import Server, serving
+from tests.servers import Call, Server, at_once, serving
 
 
 @pytest.fixture
@@ -91,6 +95,30 @@ def test_a_replaced_database_is_served_from_then_on(
 
 
 @pytest.mark.slow
+def test_nothing_acknowledged_is_lost_when_the_database_is_replaced_under_load(
+    folder: Path, database: Path, sqlite_backend: SQLite
+) -> None:
+    acknowledged = {"Buy milk"}
+    files = [database.with_name(f"{database.name}.{number}") for number in range(4)]
+    with serving_one_todo(folder, database) as (server, client), ThreadPoolExecutor(1) as other:
+        for number, file in enumerate(files):
+            new = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+            calls: list[Call] = [("POST", "/todos", {"task": f"{number}.{each}"}) for each in range(150)]
+            calls += [("GET", "/todos", None)] * 50
+            answers = other.submit(at_once, client, sample(calls, len(calls)))
+            sleep(0.15)
+            database.rename(file)
+            new.rename(database)
+            assert {answer.status_code for answer in answers.result()} <= {200, 201, 503}
+            acknowledged |= {answer.json()["task"] for answer in answers.result() if answer.status_code == 201}
+            assert client.get("/readyz").status_code in (200, 503)  # the probe sees it as well, once
+            assert client.post("/todos", json={"task": f"{number}"}).status_code == 201
+            acknowledged.add(str(number))
+        assert server.stop() == 0
+    assert sorted(chain.from_iterable(map(tasks, [*files, database]))) == sorted(acknowledged)
+
+
+@pytest.mark.slow
 def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, database: Path) -> None:
     with serving_one_todo(folder, database) as (server, client):
         for suffix in ("-wal", "-shm"):
@@ -157,7 +185,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_loses_nothing(
         with suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
                 file.write(b" " * 4096)
-        answers = [client.post("/todos", json={"task": f"task {number}"}) for number in range(200)]
+        answers = at_once(client, [("POST", "/todos", {"task": f"task {number}"}) for number in range(200)])
         refused = [answer for answer in answers if answer.status_code != 201]
         assert refused
         check_refusal(refused[0], 503, server)
@@ -167,5 +195,7 @@ def test_a_full_disk_refuses_writes_serves_reads_and_loses_nothing(
 
         filler.unlink()
         assert client.post("/todos", json={"task": "after"}).status_code == 201
-        kept = [todo["task"] for todo in client.get("/todos?limit=500").json()]
-        assert kept == ["Buy milk", *(each.json()["task"] for each in answers if each.status_code == 201), "after"]
+        kept = {todo["id"]: todo["task"] for todo in client.get("/todos?limit=500").json()}
+        created = [each.json() for each in answers if each.status_code == 201]
+        assert kept == {1: "Buy milk", **{todo["id"]: todo["task"] for todo in created}, max(kept): "after"}
+        assert len(kept) == 2 + len(created)

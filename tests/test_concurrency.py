@@ -12,7 +12,7 @@ import httpx2 as httpx
 import pytest
 
 from tests.databases import PostgreSQL, SQLite
-from tests.servers import serving
+from tests.servers import at_once, serving
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +24,8 @@ def client(folder: Path, database_url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def at_once(calls: list[tuple[str, str, object]], client: httpx.Client) -> list[httpx.Response]:
-    with ThreadPoolExecutor(32) as threads:
-        return list(threads.map(lambda call: client.request(call[0], call[1], json=call[2]), calls))
-
-
 def test_todos_created_at_once_all_exist_under_ids_of_their_own(client: httpx.Client) -> None:
-    answers = at_once([("POST", "/todos", {"task": f"task {number}"}) for number in range(200)], client)
+    answers = at_once(client, [("POST", "/todos", {"task": f"task {number}"}) for number in range(200)])
 
     assert {answer.status_code for answer in answers} == {201}
     assert {answer.json()["id"] for answer in answers} == set(range(1, 201))
@@ -41,7 +36,7 @@ def test_updates_of_different_members_at_once_both_survive(client: httpx.Client)
     for number in range(1, 21):
         client.post("/todos", json={"task": "old"})
         answers = at_once(
-            [("PUT", f"/todos/{number}", {"task": "new"}), ("PATCH", f"/todos/{number}", {"complete": True})], client
+            client, [("PUT", f"/todos/{number}", {"task": "new"}), ("PATCH", f"/todos/{number}", {"complete": True})]
         )
 
         assert {answer.status_code for answer in answers} == {200}
@@ -71,7 +66,7 @@ def test_a_todo_is_deleted_once_however_many_try(client: httpx.Client) -> None:
         client.post("/todos", json={"task": "old"})
         calls: list[tuple[str, str, object]] = [("DELETE", f"/todos/{number}", None)] * 8
         calls += [("PUT", f"/todos/{number}", {"complete": True})] * 8
-        answers = at_once(calls, client)
+        answers = at_once(client, calls)
 
         assert [answer.status_code for answer in answers[:8]].count(204) == 1
         assert {answer.status_code for answer in answers[:8]} == {204, 404}
@@ -160,7 +155,7 @@ def test_a_write_that_waited_too_long_is_told_to_try_again(folder: Path, sqlite_
 
 
 def test_more_clients_than_connections_are_all_served(client: httpx.Client) -> None:
-    answers = at_once([("POST", "/todos", {"task": "x"}), ("GET", "/todos?limit=5", None)] * 150, client)
+    answers = at_once(client, [("POST", "/todos", {"task": "x"}), ("GET", "/todos?limit=5", None)] * 150)
 
     assert {answer.status_code for answer in answers} == {200, 201}
 

@@ -1,0 +1,69 @@
+"""Writes that are ready at the same time, which SQLite commits together: each is a success or an error of its own."""
+
+import re
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.databases import Backend
+from tests.servers import PATIENCE, Call, at_once, serving
+
+
+def test_a_write_that_fails_undoes_itself_alone(folder: Path, sqlite_backend: Backend) -> None:
+    calls: list[Call] = []
+    for number in range(20):
+        calls += [
+            ("POST", "/todos", {"task": f"kept {number}"}),
+            ("POST", "/todos?dry_run=true", {"task": f"not kept {number}"}),
+            ("PATCH", "/todos?complete=false&max_affected=0", {"complete": True}),
+            ("POST", "/todos/1/move", {"after": 1}),
+            ("PUT", "/todos/1", {"task": f"changed {number}"}),
+        ]
+    with serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (_, client):
+        client.post("/todos", json={"task": "first"})
+
+        statuses = [answer.status_code for answer in at_once(client, calls)]
+        assert statuses == [201, 201, 409, 422, 200] * 20
+        first, *others = client.get("/todos?limit=500").json()
+        assert first["version"] == 21
+        assert sorted(todo["task"] for todo in others) == sorted(f"kept {number}" for number in range(20))
+        assert not any(todo["complete"] for todo in others)
+        assert len({todo["position"] for todo in others}) == 20
+
+
+@pytest.mark.slow
+def test_writes_at_once_share_a_flush_to_the_disk_and_none_is_answered_before_it(
+    folder: Path, sqlite_backend: Backend
+) -> None:
+    with serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, client):
+        trace = folder / "trace"
+        calls = "trace=fsync,fdatasync,read,write,recvfrom,sendto"
+        command = ["strace", "-f", "-s", "40", "-e", calls, "-o", str(trace), "-p", str(server.process.pid)]
+        strace = subprocess.Popen(command, stderr=subprocess.PIPE)
+        assert strace.stderr
+        strace.stderr.readline()  # it is attached
+        for _ in range(10):
+            answers = at_once(client, [("POST", "/todos", {"task": "x"})] * 20)
+            assert {answer.status_code for answer in answers} == {201}
+        strace.terminate()
+        strace.wait(PATIENCE)
+        strace.stderr.close()
+
+    flushes, answered = 0, 0
+    flushes_before: dict[str, int] = defaultdict(int)
+    for line in trace.read_text().splitlines():
+        call = re.search(r'(fsync|fdatasync|read|write|recvfrom|sendto)\((\d+)(?:, "(.*?)")?', line)
+        if call is None:
+            continue
+        name, file, content = call.groups()
+        if name.endswith("sync"):
+            flushes += 1
+        elif (content or "").startswith("POST "):
+            flushes_before[file] = flushes
+        elif (content or "").startswith("HTTP/1.1 201"):
+            answered += 1
+            assert flushes > flushes_before[file]
+    assert answered == 200
+    assert flushes < 150
