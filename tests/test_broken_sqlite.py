@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from random import sample
@@ -92,6 +92,25 @@ def test_a_replaced_database_is_served_from_then_on(
     assert tasks(moved) == ["Buy milk"]
     with sqlite3.connect(database) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
+    folder: Path, database: Path, sqlite_backend: SQLite
+) -> None:
+    other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+    holder = sqlite3.connect(other, isolation_level=None)
+    with closing(holder), serving_one_todo(folder, database) as (_, client):
+        holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+        holder.execute("INSERT INTO todo_items (owner, task, complete) VALUES ('local', 'Other', false)")
+        holder.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        other.rename(database)
+        client.get("/todos/1")  # sees that the file was replaced
+        with ThreadPoolExecutor(1) as thread:
+            answer = thread.submit(client.get, "/todos/1")
+            sleep(0.5)
+            assert not answer.done()
+            holder.close()
+            assert answer.result().json()["task"] == "Other"
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Final, Self, cast
 
 from sqlalchemy import Connection, CursorResult, Executable, Row
-from sqlalchemy.exc import DBAPIError, MissingGreenlet
+from sqlalchemy.exc import DBAPIError, MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -51,7 +51,10 @@ class SingleReads(_InPlace):
     async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
         try:
             return self._fetch(statement, parameters)
-        except MissingGreenlet:  # in which a connection can wait, as it must while another process has the file
+        except (MissingGreenlet, StatementError) as error:
+            if not isinstance(getattr(error, "orig", error), MissingGreenlet):
+                raise
+            # Another process has the file for itself: in a greenlet, the connection can wait for it.
             return await greenlet_spawn(self._fetch, statement, parameters)
 
     def _fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:

@@ -47,9 +47,6 @@ class _Cursor(sqlite3.Cursor):
                     raise
             await_(asyncio.sleep(_RETRY_AFTER))
 
-    async def _async_soft_close(self) -> None:
-        """What SQLAlchemy's async session asks of a cursor whose rows it keeps: nothing to wait for here."""
-
 
 class _Connection(FileConnection):
     lock_timeout = 0.0
