@@ -88,7 +88,7 @@ class GroupCommit(_InPlace):
         try:
             nested = self._opened is not None and self._opened.in_transaction()
             if nested:
-                self.sqlite.execute("SAVEPOINT one")
+                self._sqlite.execute("SAVEPOINT one")
             else:
                 await greenlet_spawn(self._begin)
         except BaseException:
@@ -100,28 +100,28 @@ class GroupCommit(_InPlace):
         self.connection.begin()
 
     @property
-    def sqlite(self) -> sqlite3.Connection:
+    def _sqlite(self) -> sqlite3.Connection:
         return cast("sqlite3.Connection", self.connection.connection.dbapi_connection)
 
     def execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
         try:
             return self.connection.execute(statement, parameters)
         except DBAPIError as error:
-            if self.connection.invalidated or not self.sqlite.in_transaction:
+            if self.connection.invalidated or not self._sqlite.in_transaction:
                 self._settle(error)  # SQLite has undone all of the group, as it does when the disk is full
             raise
 
     async def commit(self, *, nested: bool) -> None:
         if nested:
-            self.sqlite.execute("RELEASE one")
+            self._sqlite.execute("RELEASE one")
         await self._end()
 
     async def undo(self, *, nested: bool) -> None:
         if self._opened is None or not self._opened.in_transaction():
             self._turn.release()
         elif nested:
-            self.sqlite.execute("ROLLBACK TO one")
-            self.sqlite.execute("RELEASE one")
+            self._sqlite.execute("ROLLBACK TO one")
+            self._sqlite.execute("RELEASE one")
             await self._end()  # what it saw of the group may be in the answer, so it waits as well
         else:
             self.connection.rollback()
@@ -133,18 +133,23 @@ class GroupCommit(_InPlace):
         done = loop.create_future()
         self._waiting.append(done)
         self._turn.release()
-        if self._next_look is None:
+        if len(self._waiting) >= MAX_GROUP:
+            self._commit()
+        elif self._next_look is None:
             self._next_look = loop.call_soon(self._look, 0)
         await done
 
     def _look(self, seen: int) -> None:
         """Commit the group, unless others have joined it since the last look: then there may be more."""
         self._next_look = None
-        if self._turn.locked():
-            return  # whoever has the turn looks when it ends
-        if seen < len(self._waiting) < MAX_GROUP:
+        if self._turn.locked() or not self._waiting:
+            return  # who has the turn looks when it ends
+        if len(self._waiting) > seen:
             self._next_look = asyncio.get_running_loop().call_soon(self._look, len(self._waiting))
-            return
+        else:
+            self._commit()
+
+    def _commit(self) -> None:
         try:
             self.connection.commit()
         except DBAPIError as error:
