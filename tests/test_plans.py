@@ -164,7 +164,8 @@ def test_a_page_is_found_by_an_index_on_postgresql(filled_postgresql: str, query
 
 def test_behind_a_cursor_postgresql_is_told_where_to_begin_in_each_table(filled_postgresql: str) -> None:
     """It does not conclude that from the equal ids, and would walk all rows before."""
-    _, (second, _) = pages_of(filled_postgresql, "tag=milk")
+    _, (second, _) = pages_of(filled_postgresql, "tag=milk&tag=work")
 
     assert "todo_items_tags_1.id > " in second
+    assert "todo_items_tags_2.id > " in second
     assert "todo_items.id > " in second

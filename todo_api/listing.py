@@ -128,8 +128,8 @@ def page_statement(
 ) -> Select[Any]:
     """The rows of one range of the order; bound are the filters, the values of the cursor as `after_…`, and `limit`."""
     filters, joins = restrictions(table, shape, dialect, pinned=states[:1] == ("equal",))
-    row_id = joins[0].key if joins else column(table, "id")
-    where, order = conditions(table, terms, states, row_id, present)
+    ids = [*(join.key for join in joins), column(table, "id")]
+    where, order = conditions(table, terms, states, ids, present)
     members: Any = [column(table, name) for name in member_names(table)]
     selected: Select[Any] = select(*members)
     # The cursor before the filters: of two bounds of a walk, SQLite begins at the one that is named first.
