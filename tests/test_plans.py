@@ -93,6 +93,7 @@ PAGES = [
     "completed_after=2000-01-01T00:00:00Z",
     "completed_before=2100-01-01T00:00:00Z",
     "q=milk",
+    "q=milk+bread",
     "complete=false&priority_min=5",
 ]
 """Every filter, and every sort that has an index."""

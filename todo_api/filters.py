@@ -104,6 +104,13 @@ class Filter:
         """What it adds to a statement for these kinds of `bind`."""
         raise NotImplementedError
 
+    def nearby(self, kinds: Sequence[str], dialect: str, *, descending: bool) -> Sequence[str]:
+        """Kinds that restrict a list in the order of the id to what is near the begin of a page.
+
+        With each of them the page is looked for first, and without them only when it is not full.
+        """
+        return ()
+
     def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
         """What a list can be sorted by that is no member."""
         return {}

@@ -6,6 +6,7 @@ a page, and the fingerprint of the query that it belongs to.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2s
 from typing import Annotated, Any, TypeVar
@@ -81,11 +82,15 @@ class Listing(Query[T]):
         after = None if self.cursor is None else self._read(self.cursor, terms)
         values = filtered | {f"after_{number}": value for number, value in enumerate(after or ())}
         rows: list[Any] = []
-        for states in ranges(self.table, terms, after, implied):
-            missing = self.limit + 1 - len(rows)
-            if missing:
-                statement = page_statement(self.table, shape, dialect, terms, states, implied)
-                rows += await session.exec(statement, params=values | {"limit": missing})
+        for tried in (*nearby(shape, terms[0], dialect), shape):
+            rows = []
+            for states in ranges(self.table, terms, after, implied):
+                missing = self.limit + 1 - len(rows)
+                if missing:
+                    statement = page_statement(self.table, tried, dialect, terms, states, implied)
+                    rows += await session.exec(statement, params=values | {"limit": missing})
+            if len(rows) > self.limit:
+                break
         headers = {}
         if len(rows) > self.limit:
             del rows[self.limit :]
@@ -119,6 +124,13 @@ class Listing(Query[T]):
 
     def _fingerprint(self) -> str:
         return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
+
+
+def nearby(shape: Shape, order: Term, dialect: str) -> Iterator[Shape]:
+    """The shapes for what is near the begin of a page in the order of the id: tried one after the other."""
+    for number, (each, member, kinds) in enumerate(shape if order.name == "id" else ()):
+        for kind in each.nearby(kinds, dialect, descending=order.descending):
+            yield (*shape[:number], (each, member, (*kinds, kind)), *shape[number + 1 :])
 
 
 # The statement of each kind of query is made once: building one costs a quarter of a request.

@@ -127,7 +127,11 @@ def ranges(
 
 
 def conditions(
-    table: type[Table], terms: Sequence[Term], states: Range, ids: Sequence[ColumnElement[Any]], present: Collection[str]
+    table: type[Table],
+    terms: Sequence[Term],
+    states: Range,
+    ids: Sequence[ColumnElement[Any]],
+    present: Collection[str],
 ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
     """The WHERE and the ORDER BY of a range; its bound parameters are `after_0` and so on.
 
