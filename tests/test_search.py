@@ -1,4 +1,4 @@
-"""Searches by several words: PostgreSQL looks for them near the begin of a page first."""
+"""Searches by several words, for which PostgreSQL looks first where a page begins."""
 
 import asyncio
 import random

@@ -104,10 +104,10 @@ class Filter:
         """What it adds to a statement for these kinds of `bind`."""
         raise NotImplementedError
 
-    def nearby(self, kinds: Sequence[str], dialect: str, *, descending: bool) -> Sequence[str]:
-        """Kinds that restrict a list in the order of the id to what is near the begin of a page.
+    def nearby(self, kinds: Sequence[str], *, descending: bool) -> Sequence[str]:
+        """Kinds that restrict a list in the order of the id to what is near the place where a page begins.
 
-        With each of them the page is looked for first, and without them only when it is not full.
+        Each is tried in turn beside the kinds of `bind`; those alone are read when the page is still not full.
         """
         return ()
 

@@ -82,7 +82,7 @@ class Listing(Query[T]):
         after = None if self.cursor is None else self._read(self.cursor, terms)
         values = filtered | {f"after_{number}": value for number, value in enumerate(after or ())}
         rows: list[Any] = []
-        for tried in (*nearby(shape, terms[0], dialect), shape):
+        for tried in (*nearby(shape, terms[0]), shape):
             rows = []
             for states in ranges(self.table, terms, after, implied):
                 missing = self.limit + 1 - len(rows)
@@ -126,10 +126,10 @@ class Listing(Query[T]):
         return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
 
 
-def nearby(shape: Shape, order: Term, dialect: str) -> Iterator[Shape]:
-    """The shapes for what is near the begin of a page in the order of the id: tried one after the other."""
+def nearby(shape: Shape, order: Term) -> Iterator[Shape]:
+    """The shapes for what is near the place where a page begins, in which it is looked for first."""
     for number, (each, member, kinds) in enumerate(shape if order.name == "id" else ()):
-        for kind in each.nearby(kinds, dialect, descending=order.descending):
+        for kind in each.nearby(kinds, descending=order.descending):
             yield (*shape[:number], (each, member, (*kinds, kind)), *shape[number + 1 :])
 
 

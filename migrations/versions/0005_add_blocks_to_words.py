@@ -1,4 +1,4 @@
-"""Index the words by blocks of 4,096 ids on PostgreSQL, so that a page is searched for near its begin first."""
+"""Index the words by blocks of 4,096 ids on PostgreSQL, so that several can be looked for where a page begins."""
 
 import logging
 
