@@ -96,12 +96,23 @@ def test_without_the_extension_for_it_words_are_found_all_the_same(
     with caplog.at_level(logging.WARNING):
         migrate(plain, "upgrade", "head")
 
-    assert "CREATE EXTENSION pg_trgm" in caplog.text
+    assert "CREATE EXTENSION pg_trgm; CREATE INDEX todo_items_words" in caplog.text
     with in_process(database_url=plain) as client:
         client.post("/todos", json={"task": "Buy milk"})
         assert len(client.get("/todos?q=MILK").json()) == 1
+        assert len(client.get("/todos?q=MILK+buy").json()) == 1
     execute(url, f"REASSIGN OWNED BY {user} TO CURRENT_USER")
     postgresql_backend.execute(f"DROP ROLE {user}")
+
+
+def test_words_have_an_index_before_and_after_it_is_made_anew(postgresql_backend: PostgreSQL) -> None:
+    url = postgresql_backend.migrated()
+    found = []
+    for revisions in (("downgrade", "0004"), ("upgrade", "head")):
+        migrate(url, *revisions)
+        found.append(execute(url, "SELECT indexname FROM pg_indexes WHERE indexdef LIKE '%gin_trgm_ops%'"))
+
+    assert found == [[("todo_items_search",)], [("todo_items_words",)]]
 
 
 def test_todos_of_before_there_were_owners_are_local_and_no_id_is_given_again(backend: Backend) -> None:

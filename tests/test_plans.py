@@ -93,6 +93,7 @@ PAGES = [
     "completed_after=2000-01-01T00:00:00Z",
     "completed_before=2100-01-01T00:00:00Z",
     "q=milk",
+    "q=milk+bread",
     "complete=false&priority_min=5",
 ]
 """Every filter, and every sort that has an index."""
@@ -164,7 +165,8 @@ def test_a_page_is_found_by_an_index_on_postgresql(filled_postgresql: str, query
 
 def test_behind_a_cursor_postgresql_is_told_where_to_begin_in_each_table(filled_postgresql: str) -> None:
     """It does not conclude that from the equal ids, and would walk all rows before."""
-    _, (second, _) = pages_of(filled_postgresql, "tag=milk")
+    _, (second, _) = pages_of(filled_postgresql, "tag=milk&tag=work")
 
     assert "todo_items_tags_1.id > " in second
+    assert "todo_items_tags_2.id > " in second
     assert "todo_items.id > " in second

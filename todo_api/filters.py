@@ -104,6 +104,13 @@ class Filter:
         """What it adds to a statement for these kinds of `bind`."""
         raise NotImplementedError
 
+    def nearby(self, kinds: Sequence[str], *, descending: bool) -> Sequence[str]:
+        """Kinds that restrict a list in the order of the id to what is near the place where a page begins.
+
+        Each is tried in turn beside the kinds of `bind`; those alone are read when the page is still not full.
+        """
+        return ()
+
     def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
         """What a list can be sorted by that is no member."""
         return {}

@@ -6,6 +6,7 @@ a page, and the fingerprint of the query that it belongs to.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2s
 from typing import Annotated, Any, TypeVar
@@ -80,11 +81,15 @@ class Listing(Query[T]):
         after = None if self.cursor is None else self._read(self.cursor, terms)
         values = filtered | {f"after_{number}": value for number, value in enumerate(after or ())}
         rows: list[Any] = []
-        for states in ranges(self.table, terms, after, implied):
-            missing = self.limit + 1 - len(rows)
-            if missing:
-                statement = page_statement(self.table, shape, dialect, terms, states, implied)
-                rows += await session.fetch(statement, values | {"limit": missing})
+        for tried in (*nearby(shape, terms[0]), shape):
+            rows = []
+            for states in ranges(self.table, terms, after, implied):
+                missing = self.limit + 1 - len(rows)
+                if missing:
+                    statement = page_statement(self.table, tried, dialect, terms, states, implied)
+                    rows += await session.fetch(statement, values | {"limit": missing})
+            if len(rows) > self.limit:
+                break
         headers = {}
         if len(rows) > self.limit:
             del rows[self.limit :]
@@ -120,6 +125,13 @@ class Listing(Query[T]):
         return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
 
 
+def nearby(shape: Shape, order: Term) -> Iterator[Shape]:
+    """The shapes for what is near the place where a page begins, in which it is looked for first."""
+    for number, (each, member, kinds) in enumerate(shape if order.name == "id" else ()):
+        for kind in each.nearby(kinds, descending=order.descending):
+            yield (*shape[:number], (each, member, (*kinds, kind)), *shape[number + 1 :])
+
+
 # The statement of each kind of query is made once: building one costs a quarter of a request.
 @lru_cache(maxsize=512)
 def page_statement(
@@ -127,8 +139,8 @@ def page_statement(
 ) -> Select[Any]:
     """The rows of one range of the order; bound are the filters, the values of the cursor as `after_…`, and `limit`."""
     filters, joins = restrictions(table, shape, dialect, pinned=states[:1] == ("equal",))
-    row_id = joins[0].key if joins else column(table, "id")
-    where, order = conditions(table, terms, states, row_id, present)
+    ids = [*(join.key for join in joins), column(table, "id")]
+    where, order = conditions(table, terms, states, ids, present)
     members: Any = [column(table, name) for name in member_names(table)]
     selected: Select[Any] = select(*members)
     # The cursor before the filters: of two bounds of a walk, SQLite begins at the one that is named first.

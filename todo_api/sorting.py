@@ -127,23 +127,29 @@ def ranges(
 
 
 def conditions(
-    table: type[Table], terms: Sequence[Term], states: Range, row_id: ColumnElement[Any], present: Collection[str]
+    table: type[Table],
+    terms: Sequence[Term],
+    states: Range,
+    ids: Sequence[ColumnElement[Any]],
+    present: Collection[str],
 ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
-    """The WHERE and the ORDER BY of a range; its bound parameters are `after_0` and so on."""
+    """The WHERE and the ORDER BY of a range; its bound parameters are `after_0` and so on.
+
+    `ids` are the id of a row as each index that leads to the rows has it, and as the row itself.
+    """
     where: list[ColumnElement[bool]] = []
     order: list[ColumnElement[Any]] = []
     for number, (name, descending) in enumerate(terms):
         sortable = sortables(table)[name]
-        key = row_id if name == "id" else sortable.key
+        key, *others = ids if name == "id" else [sortable.key]
         state = states[number] if number < len(states) else "free"
         value = bindparam(f"after_{number}", type_=key.type)
         if state == "equal":
             where.append(key == value)
         elif state == "beyond":
             where.append(key < value if descending else key > value)
-            if name == "id" and row_id is not sortable.key:
-                # The same of the row itself: PostgreSQL would walk the rows from the first one on.
-                where.append(BesideIndex(sortable.key < value if descending else sortable.key > value))
+            # The same of what is joined by the id: PostgreSQL would walk that from the first one on.
+            where += (BesideIndex(each < value if descending else each > value) for each in others)
         elif state == "some":
             where.append(sortable.present)
         elif state == "null":

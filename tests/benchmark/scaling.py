@@ -25,7 +25,7 @@ WALK = 3.0
 """Seconds that the walk to a deep page may take."""
 WORDS = (COMMON, UNCOMMON, RARE, "nothing")
 SAMPLES: dict[str, tuple[str, ...]] = {
-    "q": (*WORDS, f"{COMMON} bread", "bread presents", "mi"),
+    "q": (*WORDS, f"{COMMON} bread", "bread presents", f"{UNCOMMON} bread", "mi", f"{COMMON} mi"),
     "tag": (*WORDS, f"{COMMON}&tag=shopping", "shopping&tag=family"),
     "ids": ("1&ids=2&ids=900",),
     "priority": ("0", "9"),
