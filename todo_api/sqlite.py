@@ -110,6 +110,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
                 execute("PRAGMA journal_mode = WAL")
             execute("PRAGMA synchronous = FULL")  # an acknowledged write survives the loss of power
             execute("PRAGMA foreign_keys = ON")
+            execute("PRAGMA temp_store = MEMORY")  # what a savepoint would undo: in a file, 25 µs a write
             execute("PRAGMA cache_size = -16384")  # KiB
             # No mmap: it saves 0.4 µs a read, and a file that was cut or a bad sector would kill the process.
             execute(f"PRAGMA query_only = {self.read_only:d}")
