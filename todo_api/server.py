@@ -22,6 +22,7 @@ from uvicorn.supervisors import Multiprocess
 
 from todo_api.logs import log_config
 from todo_api.problems import ProblemResponse
+from todo_api.response_headers import complete, new_request_id
 from todo_api.settings import Settings, load_settings
 
 LOOKS = 4
@@ -165,16 +166,20 @@ class Protocol(ZttpProtocol):
     def refuse(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         """Answer in place of the application unless it has begun to, and end the connection."""
         self._unset_keepalive_if_required()
-        cycle = self.cycle
+        cycle, request_id = self.cycle, new_request_id()
         if cycle is not None and not cycle.response_complete:
+            request_id = cast("dict[str, Any]", cycle.scope).get("request_id", request_id)
             cycle.disconnected = True
             cycle.message_event.set()
         if cycle is None or not cycle.response_started or not (cycle.more_body or cycle.disconnected):
             response = ProblemResponse(HTTPException(status, detail, headers))
+            complete(response.raw_headers, request_id)
             fields = dict.fromkeys([*self.server_state.default_headers, *response.raw_headers, CLOSE_HEADER])
             head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *map(b": ".join, fields), b"", b""]
             self.transport.write(b"\r\n".join(head) + bytes(response.body))
-            self.logger.info("Refused a request of %s: %d %s", self.client, status, detail)
+            host = self.client and self.client[0]
+            said = {"request_id": request_id, "client": host, "status": status, "detail": detail}
+            self.logger.info("%(request_id)s of %(client)s refused: %(status)d %(detail)s", said)
         self.say_farewell()
 
     def say_farewell(self) -> None:
