@@ -5,12 +5,14 @@ a body with two lengths, httptools loses the body of a request that asks for ano
 """
 
 import asyncio
+import re
 import signal
 import socket
 import struct
 import sys
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import unquote
 
 import zttp
 from starlette.exceptions import HTTPException
@@ -31,6 +33,7 @@ LAST_CALL = 1.0
 """Seconds that an idle connection stays open when the server ends: its client may be sending a request just then."""
 FAREWELL = 2.0
 """Seconds that a client may take to read why it was refused."""
+_ABSOLUTE = re.compile(rb"(https?)://([^/@]+)(/.*)?", re.IGNORECASE)
 
 
 def serve(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -132,7 +135,22 @@ class Protocol(ZttpProtocol):
             self.cycle.transport = cast("asyncio.Transport", _Transport(self))
 
     def _should_upgrade(self) -> bool:
+        # Asked once for each request, before the application sees it.
+        if not self.scope["raw_path"].startswith(b"/"):
+            self.resolve_target()
         return False  # HTTP/1.1 is all there is, and a request for more is answered in it (RFC 9110, section 7.8)
+
+    def resolve_target(self) -> None:
+        """Take an absolute target for the path and the host in it, whatever Host says (RFC 9112, section 3.2.2).
+
+        One of another scheme or form is left as it is, and found nowhere.
+        """
+        scope = self.scope
+        target = _ABSOLUTE.fullmatch(scope["raw_path"])
+        if target is not None and target[1].lower() == scope["scheme"].encode():
+            scope["raw_path"] = target[3] or b"/"
+            scope["path"] = unquote(scope["raw_path"].decode())
+            scope["headers"] = [(b"host", target[2]), *(each for each in self.headers if each[0] != b"host")]
 
     def handle_remote_protocol_error(self) -> None:
         reason = str(sys.exception())
