@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,12 +82,15 @@ class Server:
 
 
 @contextmanager
-def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server]:
-    """A server that was started and may not be ready; it is killed in the end."""
+def starting(folder: Path, *command: str, before: Sequence[str] = (), **environment: str) -> Iterator[Server]:
+    """A server that was started and may not be ready; it is killed in the end.
+
+    `before` is a command that runs the one behind it.
+    """
     output = folder / f"output-{time.monotonic_ns()}.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
+            [*before, sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
             cwd=ROOT,
             env=os.environ | environment,
             stdout=file,
@@ -103,9 +106,11 @@ def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server
 
 
 @contextmanager
-def serving(folder: Path, *command: str, **environment: str) -> Iterator[tuple[Server, httpx.Client]]:
+def serving(
+    folder: Path, *command: str, before: Sequence[str] = (), **environment: str
+) -> Iterator[tuple[Server, httpx.Client]]:
     """A server that answers, and a client of it."""
-    with starting(folder, *command, **environment) as server:
+    with starting(folder, *command, before=before, **environment) as server:
         server.wait_until_ready()
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             yield server, client

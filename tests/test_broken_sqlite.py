@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -133,6 +134,61 @@ def test_a_corrupted_file_is_an_error_until_it_is_replaced(
         client.put("/todos/1", json={})
         assert client.get("/todos").json() == []
         assert client.post("/todos", json={"task": "x"}).status_code == 201
+
+
+@contextmanager
+def immutable(*files: Path) -> Iterator[None]:
+    """Nobody can write to these files, not even who has opened them: as on a disk that turned read-only."""
+    subprocess.run(["chattr", "+i", *files], check=True)  # noqa: S607  # by name, as of any system
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)  # noqa: S607  # by name, as of any system
+
+
+def check_that_it_is_only_read(client: httpx.Client, server: Server) -> None:
+    for number in range(3):
+        check_refusal(client.put("/todos/1", json={"task": f"task {number}"}), 503, server)
+        check_refusal(client.post("/todos", json={"task": "x"}), 503, server)
+        assert client.get("/todos/1").json()["task"] == "Buy milk"
+        assert client.get("/todos").status_code == 200
+        assert client.get("/readyz").status_code == 200
+
+
+def check_that_it_is_written_to_again(client: httpx.Client, server: Server, database: Path) -> None:
+    client.post("/todos", json={"task": "perhaps"})  # it is seen at the first write that fails, at the latest
+    assert client.put("/todos/1", json={"task": "Buy bread"}).status_code == 200
+    assert client.post("/todos", json={"task": "after"}).status_code == 201
+    assert client.get("/todos/1").json()["task"] == "Buy bread"
+    assert server.stop() == 0
+    assert [task for task in tasks(database) if task != "perhaps"] == ["Buy bread", "after"]
+
+
+@pytest.mark.slow
+def test_a_file_that_turns_read_only_is_read_until_it_can_be_written_to(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        with immutable(database, Path(f"{database}-wal")):
+            check_that_it_is_only_read(client, server)
+        check_that_it_is_written_to_again(client, server, database)
+
+
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+"""Before a command: without the right of root to write to what is read-only."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
+def test_a_file_that_was_read_only_at_the_start_is_written_to_once_it_may_be(
+    folder: Path, database: Path, ended: signal.Signals
+) -> None:
+    with serving_one_todo(folder, database) as (server, _):
+        server.stop(ended)
+    database.chmod(0o444)
+    url = f"sqlite:///{database}"
+    with serving(folder, before=UNPRIVILEGED, TODO_DATABASE_URL=url) as (server, client):
+        check_that_it_is_only_read(client, server)
+        database.chmod(0o644)
+        check_that_it_is_written_to_again(client, server, database)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The file of a SQLite database: deleted or replaced under a running server, it must not be written to any more."""
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,6 +46,9 @@ class DatabaseFile:
             # The log of the file that was replaced: SQLite would write it into the new one.
             for suffix in ("-wal", "-shm"):
                 Path(self._path + suffix).unlink(missing_ok=True)
+        for suffix in ("-wal", "-shm"):
+            with suppress(OSError):  # it is not there, or somebody else's
+                shutil.copymode(self._path, self._path + suffix)  # SQLite gave it the mode that the file had then
         try:
             connection = connect()
         except sqlite3.OperationalError as error:
