@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2 as httpx
 
 from tests.databases import ROOT
+from todo_api.__main__ import free_port
 
 PATIENCE = 30
 """Seconds after which a process that has not done its work never will."""
@@ -114,6 +115,42 @@ def serving(
         server.wait_until_ready()
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             yield server, client
+
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+    option redispatch 1
+frontend todos
+    bind 127.0.0.1:{port}
+    default_backend servers
+backend servers
+    default-server check inter 100 fall 1 rise 1
+{servers}
+"""
+
+
+@contextmanager
+def proxy(folder: Path, *servers: Server) -> Iterator[str]:
+    """haproxy (from the Debian package of that name) in front of the servers; its URL."""
+    port = free_port("127.0.0.1")
+    lines = [f"    server server{number} {server.url.removeprefix('http://')}" for number, server in enumerate(servers)]
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(HAPROXY.format(port=port, servers="\n".join(lines)))
+    process = subprocess.Popen(["/usr/sbin/haproxy", "-f", configuration])
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while True:
+            with suppress(httpx.ConnectError):
+                if httpx.get(f"{url}/todos").status_code == 200:
+                    break
+        yield url
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def exchange(server: Server, *pieces: bytes) -> bytes:

@@ -73,7 +73,7 @@ def main(options: Namespace) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for database in options.databases:
-                with _database(database, folder) as url:
+                with migrated(database, folder) as url:
                     fill(url, count)
                     with _product(folder, url) as (server, client):
                         _measure(database, server.process.pid, client, url, folder, options)
@@ -83,7 +83,7 @@ def main(options: Namespace) -> None:
 
 
 @contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
+def migrated(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield SQLite(folder).migrated()
         return
