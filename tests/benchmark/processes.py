@@ -33,6 +33,13 @@ LOOK = 0.02
 ROWS = 10_000
 CREATORS = 8
 """Clients that create todos while a process is stopped."""
+CONNECT_FIRST = """local begun = 0
+delay = function()
+  begun = begun + 1
+  return begun > CLIENTS and 0 or 200
+end
+"""
+"""Milliseconds before a client's first request: a process that is stopped already would get none of the connections."""
 MEASURED = ("get one", "list 50", "update", "create")
 WRITES = ("update", "create")
 
@@ -69,7 +76,8 @@ def _compare(database: str, url: str, folder: Path, options: Namespace) -> None:
     for count in (1, 2):
         with _serving(database, url, folder, count) as running:
             for work in (work for work in WORK if work.name in MEASURED):
-                script.write_text(SCRIPT.replace("REQUEST", work.request))
+                text = SCRIPT.replace("REQUEST", work.request) + CONNECT_FIRST.replace("CLIENTS", str(options.clients))
+                script.write_text(text)
                 free = database == "sqlite" and work.name in WRITES
                 with _limited(running.pids, 1 if free else SHARE):
                     arguments = (script, running.url, options.clients, options.seconds)
