@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx2 as httpx
 
 from tests.databases import ROOT
+from todo_api.__main__ import free_port
 
 PATIENCE = 30
 """Seconds after which a process that has not done its work never will."""
@@ -98,12 +99,15 @@ class Server:
 
 
 @contextmanager
-def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server]:
-    """A server that was started and may not be ready; it is killed in the end."""
+def starting(folder: Path, *command: str, before: Sequence[str] = (), **environment: str) -> Iterator[Server]:
+    """A server that was started and may not be ready; it is killed in the end.
+
+    `before` is a command that runs the one behind it.
+    """
     output = folder / f"output-{time.monotonic_ns()}.txt"
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
+            [*before, sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
             cwd=ROOT,
             env=os.environ | environment,
             stdout=file,
@@ -119,12 +123,50 @@ def starting(folder: Path, *command: str, **environment: str) -> Iterator[Server
 
 
 @contextmanager
-def serving(folder: Path, *command: str, **environment: str) -> Iterator[tuple[Server, httpx.Client]]:
+def serving(
+    folder: Path, *command: str, before: Sequence[str] = (), **environment: str
+) -> Iterator[tuple[Server, httpx.Client]]:
     """A server that answers, and a client of it."""
-    with starting(folder, *command, **environment) as server:
+    with starting(folder, *command, before=before, **environment) as server:
         server.wait_until_ready()
         with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
             yield server, client
+
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+    option redispatch 1
+frontend todos
+    bind 127.0.0.1:{port}
+    default_backend servers
+backend servers
+    default-server check inter 100 fall 1 rise 1
+{servers}
+"""
+
+
+@contextmanager
+def proxy(folder: Path, *servers: Server) -> Iterator[str]:
+    """haproxy (from the Debian package of that name) in front of the servers; its URL."""
+    port = free_port("127.0.0.1")
+    lines = [f"    server server{number} {server.url.removeprefix('http://')}" for number, server in enumerate(servers)]
+    configuration = folder / "haproxy.cfg"
+    configuration.write_text(HAPROXY.format(port=port, servers="\n".join(lines)))
+    process = subprocess.Popen(["/usr/sbin/haproxy", "-f", configuration])
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while True:
+            with suppress(httpx.ConnectError):
+                if httpx.get(f"{url}/todos").status_code == 200:
+                    break
+        yield url
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
 
 
 def exchange(server: Server, *pieces: bytes) -> bytes:

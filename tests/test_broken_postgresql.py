@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -94,7 +95,41 @@ def test_killed_connections(postgresql: Cluster, served: tuple[Server, httpx.Cli
         check_recovery(served[1])
 
 
-def test_too_many_connections(folder: Path, postgresql: Cluster) -> None:
+@pytest.fixture
+def few_connections(postgresql: Cluster) -> Iterator[None]:
+    """The server has 20 connections, which is what the application may use and some more."""
+    postgresql.execute("ALTER SYSTEM SET max_connections = 20")
+    postgresql.execute("ALTER SYSTEM SET superuser_reserved_connections = 0")
+    postgresql.restart()
+    yield
+    postgresql.execute("ALTER SYSTEM RESET ALL")
+    postgresql.restart()
+
+
+@pytest.mark.usefixtures("few_connections")
+def test_a_server_whose_connections_are_all_taken(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    postgresql.restart()  # which frees those of the application, for others to take
+
+    async def ask_while_full() -> None:
+        holders = []
+        try:
+            with suppress(asyncpg.TooManyConnectionsError):
+                while True:
+                    holders.append(await asyncpg.connect(postgresql.url))
+            assert len(holders) == 20
+            for _ in range(2):
+                check_refusals(await asyncio.to_thread(reads_and_writes, client), server)
+                await asyncio.to_thread(check_health, client, 503)
+        finally:
+            for holder in holders:
+                await holder.close()
+
+    asyncio.run(ask_while_full())
+    check_recovery(client)
+
+
+def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> None:
     role = "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 3; GRANT ALL ON todo_items TO few;"
     postgresql.execute(f"{role} GRANT SELECT ON alembic_version TO few; GRANT ALL ON SEQUENCE todo_items_id_seq TO few")
     url = postgresql.url.replace("//postgres:", "//few:")

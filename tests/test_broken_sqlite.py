@@ -2,11 +2,12 @@
 
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from random import sample
@@ -98,12 +99,12 @@ def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
     folder: Path, database: Path, sqlite_backend: SQLite
 ) -> None:
     other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
-    holder = sqlite3.connect(other, isolation_level=None)
-    with closing(holder), serving_one_todo(folder, database) as (_, client):
+    with serving_one_todo(folder, database) as (_, client), ExitStack() as stack:
+        remove(database)
+        other.rename(database)
+        holder = stack.enter_context(closing(sqlite3.connect(database, isolation_level=None)))
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("INSERT INTO todo_items (owner, task, complete) VALUES ('local', 'Other', false)")
-        holder.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        other.rename(database)
         client.get("/todos/1")  # sees that the file was replaced
         with ThreadPoolExecutor(1) as thread:
             answer = thread.submit(client.get, "/todos/1")
@@ -130,7 +131,7 @@ def test_nothing_acknowledged_is_lost_when_the_database_is_replaced_under_load(
             new.rename(database)
             assert {answer.status_code for answer in answers.result()} <= {200, 201, 503}
             acknowledged |= {answer.json()["task"] for answer in answers.result() if answer.status_code == 201}
-            assert client.get("/readyz").status_code in (200, 503)  # the probe sees it as well, once
+            client.get("/todos/1")  # sees that the file was replaced, if nothing of the load did
             assert client.post("/todos", json={"task": f"{number}"}).status_code == 201
             acknowledged.add(str(number))
         assert server.stop() == 0
@@ -181,6 +182,61 @@ def test_a_corrupted_file_is_an_error_until_it_is_replaced(
         client.put("/todos/1", json={})
         assert client.get("/todos").json() == []
         assert client.post("/todos", json={"task": "x"}).status_code == 201
+
+
+@contextmanager
+def immutable(*files: Path) -> Iterator[None]:
+    """Nobody can write to these files, not even who has opened them: as on a disk that turned read-only."""
+    subprocess.run(["chattr", "+i", *files], check=True)  # noqa: S607  # by name, as of any system
+    try:
+        yield
+    finally:
+        subprocess.run(["chattr", "-i", *files], check=True)  # noqa: S607  # by name, as of any system
+
+
+def check_that_it_is_only_read(client: httpx.Client, server: Server) -> None:
+    for number in range(3):
+        check_refusal(client.put("/todos/1", json={"task": f"task {number}"}), 503, server)
+        check_refusal(client.post("/todos", json={"task": "x"}), 503, server)
+        assert client.get("/todos/1").json()["task"] == "Buy milk"
+        assert client.get("/todos").status_code == 200
+        assert client.get("/readyz").status_code == 200
+
+
+def check_that_it_is_written_to_again(client: httpx.Client, server: Server, database: Path) -> None:
+    client.post("/todos", json={"task": "perhaps"})  # it is seen at the first write that fails, at the latest
+    assert client.put("/todos/1", json={"task": "Buy bread"}).status_code == 200
+    assert client.post("/todos", json={"task": "after"}).status_code == 201
+    assert client.get("/todos/1").json()["task"] == "Buy bread"
+    assert server.stop() == 0
+    assert [task for task in tasks(database) if task != "perhaps"] == ["Buy bread", "after"]
+
+
+@pytest.mark.slow
+def test_a_file_that_turns_read_only_is_read_until_it_can_be_written_to(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        with immutable(database, Path(f"{database}-wal")):
+            check_that_it_is_only_read(client, server)
+        check_that_it_is_written_to_again(client, server, database)
+
+
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
+"""Before a command: without the right of root to write to what is read-only."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
+def test_a_file_that_was_read_only_at_the_start_is_written_to_once_it_may_be(
+    folder: Path, database: Path, ended: signal.Signals
+) -> None:
+    with serving_one_todo(folder, database) as (server, _):
+        server.stop(ended)
+    database.chmod(0o444)
+    url = f"sqlite:///{database}"
+    with serving(folder, before=UNPRIVILEGED, TODO_DATABASE_URL=url) as (server, client):
+        check_that_it_is_only_read(client, server)
+        database.chmod(0o644)
+        check_that_it_is_written_to_again(client, server, database)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
 from tests.databases import ROOT
 
+PROBLEM = "application/problem+json"
+
 
 def document(client: TestClient) -> dict[str, Any]:
     loaded: dict[str, Any] = client.get("/openapi.json").json()
@@ -132,6 +134,16 @@ def test_every_body_and_every_answer_has_an_example_that_keeps_to_its_schema(cli
         bodies = [*operation.described["responses"].values(), operation.described.get("requestBody", {})]
         for media in (media for body in bodies for media in body.get("content", {}).values()):
             assert faults(described, media["schema"] | {"examples": [media["example"]]}) == [], operation.name
+
+
+def test_a_body_that_is_too_large_is_answered_as_the_example_says(client: TestClient) -> None:
+    with_body = [each for each in operations(document(client)) if "requestBody" in each.described]
+    for operation in with_body:
+        url, body = operation.path.format(todo_id=1), b" " * (1024 * 1024 + 1)
+        answer = client.request(operation.method, url, content=body, headers={"content-type": "application/json"})
+
+        assert answer.json() == operation.described["responses"]["413"]["content"][PROBLEM]["example"]
+    assert len({str(operation.described["responses"]["413"]) for operation in with_body}) == 2
 
 
 def test_every_header_of_an_answer_is_described_and_has_an_example(client: TestClient) -> None:

@@ -45,6 +45,8 @@ END = get("Connection: close", target="/end")
 REFUSED = [400]
 NOT_FOUND = [404, 404]
 """What names no resource of this server, the end behind it as well."""
+MISDIRECTED = [421, 404]
+"""What is for a server of another name."""
 READ = [200, 404]
 """A GET of the list, then the end."""
 CREATED = [201, 404]
@@ -159,8 +161,49 @@ CASES = {
     "a host twice": (get("Host: 127.0.0.1"), REFUSED),
     "no host in HTTP/1.0": (request("GET /todos HTTP/1.0", "Connection: keep-alive"), [421, 404]),
     "HTTP/1.0 that stays": (request("GET /todos HTTP/1.0", "Host: 127.0.0.1", "Connection: keep-alive"), READ),
-    "an absolute target": (get(target="http://127.0.0.1/todos"), NOT_FOUND),
-    "an absolute target of another host": (get(target="http://evil.example/todos"), NOT_FOUND),
+    "an absolute target": (get(target="http://127.0.0.1:8000/todos?limit=1"), READ),
+    "an absolute target in capitals": (get(target="HTTP://LocalHost/todos"), READ),
+    "an absolute target with a body": (
+        post("Content-Length: 15", line="POST http://127.0.0.1/todos HTTP/1.1"),
+        CREATED,
+    ),
+    "an absolute target in HTTP/1.0": (request("GET http://127.0.0.1/todos HTTP/1.0", "Connection: keep-alive"), READ),
+    "an absolute target with an encoded letter": (get(target="http://127.0.0.1/todo%73"), READ),
+    "an absolute target without a path": (get(target="http://127.0.0.1?limit=1"), [307, 404]),
+    "an absolute target of another host": (get(target="http://evil.example/todos"), MISDIRECTED),
+    "an absolute target of another host, with its Host": (
+        request("GET http://evil.example/todos HTTP/1.1", "Host: evil.example"),
+        MISDIRECTED,
+    ),
+    "an absolute target of this host, with another Host": (
+        request("GET http://127.0.0.1/todos HTTP/1.1", "Host: evil.example"),
+        READ,
+    ),
+    "an absolute target, with a page of Host": (
+        request("GET http://127.0.0.1/todos HTTP/1.1", "Host: evil.example", "Origin: http://evil.example"),
+        [403, 404],
+    ),
+    "an absolute target of another host that begins as this one": (
+        get(target="http://127.0.0.1.evil.example/todos"),
+        MISDIRECTED,
+    ),
+    "an absolute target of another host in a query": (get(target="http://evil.example?@127.0.0.1/todos"), MISDIRECTED),
+    "an absolute target of another host in a fragment": (
+        get(target="http://evil.example#@127.0.0.1/todos"),
+        NOT_FOUND,
+    ),
+    "an absolute target of another host behind a backslash": (
+        get(target="http://127.0.0.1\\@evil.example/todos"),
+        NOT_FOUND,
+    ),
+    "an absolute target with an encoded host": (get(target="http://127.0.0.1%2eevil.example/todos"), MISDIRECTED),
+    "an absolute target with a user": (get(target="http://evil.example@127.0.0.1/todos"), NOT_FOUND),
+    "an absolute target without a host": (get(target="http:///todos"), NOT_FOUND),
+    "an absolute target without a Host": (request("GET http://127.0.0.1/todos HTTP/1.1"), REFUSED),
+    "an absolute target with two Hosts": (get("Host: 127.0.0.1", target="http://127.0.0.1/todos"), REFUSED),
+    "an absolute target within an absolute target": (get(target="http://127.0.0.1/http://127.0.0.1/todos"), NOT_FOUND),
+    "an absolute target of another protocol": (get(target="https://127.0.0.1/todos"), NOT_FOUND),
+    "an absolute target of 10,000 bytes": (get(target="http://" + "a" * 10_000 + "/todos"), MISDIRECTED),
     "an asterisk": (request("OPTIONS * HTTP/1.1", "Host: 127.0.0.1"), NOT_FOUND),
     "an asterisk for a GET": (get(target="*"), NOT_FOUND),
     "an authority": (request("CONNECT 127.0.0.1:80 HTTP/1.1", "Host: 127.0.0.1:80"), NOT_FOUND),

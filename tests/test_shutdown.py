@@ -4,7 +4,6 @@ import itertools
 import signal
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ import httpx2 as httpx
 import pytest
 
 from tests.databases import Backend, SQLite
-from tests.servers import PATIENCE, Server, receive, serving, starting, statuses
-from todo_api.__main__ import free_port
+from tests.servers import PATIENCE, Server, proxy, receive, serving, starting, statuses
 
 SIGNALS = [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 WORKERS = [1, pytest.param(2, marks=pytest.mark.slow)]
@@ -149,43 +147,6 @@ def test_a_port_that_is_taken_ends_the_start(folder: Path, sqlite_backend: SQLit
             with starting(folder, "todo_api", *arguments, TODO_DATABASE_URL=sqlite_backend.migrated()) as server:
                 assert server.process.wait(PATIENCE) != 0
                 assert "address already in use" in server.output.lower()
-
-
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 30s
-    timeout server 30s
-    option redispatch 1
-frontend todos
-    bind 127.0.0.1:{port}
-    default_backend servers
-backend servers
-    default-server check inter 100 fall 1 rise 1
-    server first {first}
-    server second {second}
-"""
-
-
-@contextmanager
-def proxy(folder: Path, *servers: Server) -> Iterator[str]:
-    """haproxy (from the Debian package of that name) in front of the two servers; its URL."""
-    port = free_port("127.0.0.1")
-    first, second = (server.url.removeprefix("http://") for server in servers)
-    configuration = folder / "haproxy.cfg"
-    configuration.write_text(HAPROXY.format(port=port, first=first, second=second))
-    process = subprocess.Popen(["/usr/sbin/haproxy", "-f", configuration])
-    try:
-        url = f"http://127.0.0.1:{port}"
-        while True:
-            with suppress(httpx.ConnectError):
-                if httpx.get(f"{url}/todos").status_code == 200:
-                    break
-        yield url
-    finally:
-        process.terminate()
-        process.wait(PATIENCE)
 
 
 @pytest.mark.slow

@@ -113,6 +113,32 @@ def test_a_client_that_sends_ahead_is_read_no_faster_than_it_is_answered(folder:
     assert statuses(answers)[0] == 201
 
 
+def test_what_the_server_refuses_by_itself_has_the_headers_of_every_answer_and_a_line_of_log(served: Running) -> None:
+    server, client = served
+    head_of_a_megabyte = HALF_A_HEAD + b"X: " + b"y" * 1_000_000
+    named = HALF_A_BODY.replace(POST, POST + b"X-Request-Id: mine\r\n")
+    with ExitStack() as stack:
+        answers = [exchange(server, sent) for sent in (b"nonsense\r\n\r\n", head_of_a_megabyte, named)]
+        usual = client.get("/todos").headers
+        for _ in range(9):
+            stack.enter_context(server.connect())
+        answers.append(exchange(server))
+
+    assert [statuses(answer) for answer in answers] == [[400], [431], [408], [503]]
+    for answer in answers:
+        found = fields(answer)
+        for name in usual.keys() - {"content-type", "content-length", "date", "x-request-id"}:
+            assert found[name] == usual[name]
+        assert f"{found['x-request-id']} of 127.0.0.1 refused: {found['status']} " in server.output
+    assert fields(answers[2])["x-request-id"] == "mine"
+
+
+def fields(answer: bytes) -> dict[str, str]:
+    """The fields of an answer, and its status."""
+    line, *lines = answer.partition(b"\r\n\r\n")[0].decode().splitlines()
+    return {"status": line.split(" ")[1]} | dict(line.split(": ", 1) for line in lines)
+
+
 def test_connections_over_the_bound_are_refused_at_once_and_the_others_are_served(served: Running) -> None:
     server, client = served
     with ExitStack() as stack:

@@ -76,7 +76,7 @@ class Database:
                 _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
                 for read_only in (False, True, True)
             )
-            self.writer, self.reader = GroupCommit(self.engine), SingleReads(reading)
+            self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(reading)
             self._engines = [self.engine, reading, self.probe]
         else:
             # A ping costs 50 of 420 µs. To ask the driver whether it has seen the end of the connection costs nothing,

@@ -97,6 +97,9 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
     """
     said = str(getattr(error, "orig", error)) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
+    if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
+        # Opened anew all together: beside one that was opened read-only, each further one would be so as well.
+        await request.state.database.dispose()
     return ProblemResponse(Unavailable() if _passes(error) else Internal())
 
 
@@ -104,10 +107,18 @@ def _passes(error: Exception) -> bool:
     if not isinstance(error, DBAPIError):
         return True
     if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF not in _LASTING_CODES
+        return _sqlite_code(error) not in _LASTING_CODES
     if state := getattr(error.orig, "sqlstate", None):
         return str(state).startswith(_PASSING_STATES)
     return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+
+
+def _sqlite_code(error: Exception) -> int | None:
+    """SQLite's own, without the details; of what it gives none for, that it can't open the file."""
+    cause = getattr(error, "orig", error)
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
 
 
 class _CatchAll:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from todo_api.sqlite_file import DatabaseFile, FileConnection
 from todo_api.transactions import Parameters
 
 MAX_GROUP: Final = 64
@@ -38,8 +39,14 @@ class _InPlace:
         return self._opened
 
     async def dispose(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
+        self._drop()
+
+    def _drop(self) -> None:
+        """Close the connection, whatever it is in the midst of."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.invalidate()
+            opened.close()
 
 
 class SingleReads(_InPlace):
@@ -76,19 +83,23 @@ class SingleReads(_InPlace):
 class GroupCommit(_InPlace):
     """The writes of this process, one at a time and in the order in which they came."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, file: DatabaseFile) -> None:
         super().__init__(engine)
+        self._file = file
         self._turn = asyncio.Lock()
         self._waiting: list[Future[None]] = []
         """Of each write of the open transaction that has ended."""
         self._next_look: Handle | None = None
+
+    async def dispose(self) -> None:
+        self._settle(sqlite3.OperationalError("the database was closed before the commit"))
 
     async def begin(self) -> "_Write":
         await self._turn.acquire()
         try:
             nested = self._opened is not None and self._opened.in_transaction()
             if nested:
-                self._sqlite.execute("SAVEPOINT one")
+                self._join()
             else:
                 await greenlet_spawn(self._begin)
         except BaseException:
@@ -99,9 +110,17 @@ class GroupCommit(_InPlace):
     def _begin(self) -> None:
         self.connection.begin()
 
+    def _join(self) -> None:
+        try:
+            self._file.check(self._sqlite)
+            self._sqlite.execute("SAVEPOINT one")
+        except sqlite3.Error as error:
+            self._settle(error)
+            raise
+
     @property
-    def _sqlite(self) -> sqlite3.Connection:
-        return cast("sqlite3.Connection", self.connection.connection.dbapi_connection)
+    def _sqlite(self) -> FileConnection:
+        return cast("FileConnection", self.connection.connection.dbapi_connection)
 
     def execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
         try:
@@ -157,12 +176,10 @@ class GroupCommit(_InPlace):
         else:
             self._settle(None)
 
-    def _settle(self, error: DBAPIError | None) -> None:
+    def _settle(self, error: Exception | None) -> None:
         """Tell the writes of the group how it ended; after an error, the next one begins with a new connection."""
-        if error is not None and self._opened is not None:
-            self._opened.invalidate()
-            self._opened.close()
-            self._opened = None
+        if error is not None:
+            self._drop()
         waiting, self._waiting = self._waiting, []
         for done in waiting:
             if done.done():

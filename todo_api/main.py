@@ -21,13 +21,6 @@ from todo_api.settings import Settings, load_settings
 from todo_api.startup import ShortStartupErrors, check_schema
 from todo_api.strict import SizeLimits
 
-MAX_HEAD_SIZE = 8 * 1024
-"""Bytes of a request's target and fields at the most."""
-MAX_BODY_SIZE = 64 * 1024
-"""Bytes of a request body at the most."""
-MAX_BULK_BODY_SIZE = 1024 * 1024
-"""The same for a body of many todos."""
-
 
 def create_app(settings: Settings) -> FastAPI:
     """The application on the database of `settings`, which it opens when it starts serving."""
@@ -69,9 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.docs:
         docs.install(app)
     app.add_middleware(Methods)
-    app.add_middleware(
-        SizeLimits, head=MAX_HEAD_SIZE, body=MAX_BODY_SIZE, larger_bodies={"/todos/bulk": MAX_BULK_BODY_SIZE}
-    )
+    app.add_middleware(SizeLimits)
     errors.install(app)
     if settings.cors_origins:
         cors.install(app, settings.cors_origins)

@@ -29,6 +29,7 @@ from todo_api.problems import (
     UnsupportedMediaType,
     describe,
 )
+from todo_api.strict import body_limit
 from todo_api.table import examples_of
 
 _BEARER = {
@@ -97,7 +98,6 @@ _EXAMPLES = [
     NotFound("There is no todo with this id."),
     TooMany(240),
     PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
-    TooLarge("The body must have at most 65536 bytes."),
     UnsupportedMediaType("Send the body as Content-Type: application/json."),
     Invalid([InvalidValue(pointer="/task", detail="must not be blank", code="string_too_short")]),
     PreconditionRequired("Send If-Match with the ETag of what you change."),
@@ -108,7 +108,7 @@ _EXAMPLES = [
 
 def documented(*problems: type[Problem], success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
     """The `responses` of a route: its own problems, and the headers of its success."""
-    answers: Responses = {problem.status: _problem_response(problem) for problem in problems}
+    answers: Responses = {problem.status: _example_response(problem) for problem in problems}
     if headers:
         answers[success] = {"headers": _header_references(*headers)}
     return answers
@@ -147,7 +147,7 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
             for method, operation in methods.items():
                 if with_tokens and path not in OPEN_PATHS:
                     _require_token(method, operation)
-                _complete(method, operation, schemas)
+                _complete(path, method, operation, schemas)
         for schema in _objects(document):
             _make_exact(schema)
         app.openapi_schema = document
@@ -175,10 +175,10 @@ def _in_order(example: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
 def _require_token(method: str, operation: dict[str, Any]) -> None:
     operation["security"] = [{"token": []}]
     refusals = (Unauthorized,) if method == "get" else (Unauthorized, InsufficientScope)
-    operation["responses"] |= {str(each.status): _problem_response(each) for each in refusals}
+    operation["responses"] |= {str(each.status): _example_response(each) for each in refusals}
 
 
-def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
     operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
     for parameter in operation.get("parameters", []):
@@ -187,7 +187,8 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
     responses = operation["responses"]
     if "requestBody" in operation:
         _complete_body(method, operation["requestBody"]["content"], responses, schemas)
-    responses |= {str(problem.status): _problem_response(problem) for problem in (Invalid, Internal, Unavailable)}
+        responses["413"] = _problem_response(TooLarge(body_limit(path)))
+    responses |= {str(problem.status): _example_response(problem) for problem in (Invalid, Internal, Unavailable)}
     if "requestBody" not in operation:  # what such a request gets wrong is a parameter
         name = next((parameter["name"] for parameter in operation.get("parameters", [])), "page")
         wrong = InvalidValue(pointer=name, detail="must be an integer", code="int_parsing")
@@ -202,18 +203,21 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any]) -
 
 
 def _complete_body(method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]) -> None:
-    responses |= {str(each.status): _problem_response(each) for each in (Malformed, TooLarge, UnsupportedMediaType)}
+    responses |= {str(each.status): _example_response(each) for each in (Malformed, UnsupportedMediaType)}
     responses["415"]["headers"] |= _header_references("Accept-Patch" if method == "patch" else "Accept")
     _add_example(content[JSON], schemas)
     if method == "patch":
         content[MERGE_PATCH] = content[JSON]
 
 
-def _problem_response(kind: type[Problem]) -> dict[str, Any]:
-    problem = next(example for example in _EXAMPLES if type(example) is kind)
+def _example_response(kind: type[Problem]) -> dict[str, Any]:
+    return _problem_response(next(example for example in _EXAMPLES if type(example) is kind))
+
+
+def _problem_response(problem: Problem) -> dict[str, Any]:
     reference = {"$ref": _SCHEMA.format(model="Problem")}
     return {
-        "description": kind.title + ".",
+        "description": problem.title + ".",
         "headers": _header_references(*(name for name in (problem.headers or {}) if name in _HEADERS)),
         "content": {ProblemResponse.media_type: {"schema": reference, "example": describe(problem)}},
     }

@@ -158,6 +158,9 @@ class TooLarge(Problem):
 
     status, title, type = 413, "Content too large", "/problems/too-large"
 
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body must have at most {limit} bytes.")
+
 
 class UnsupportedMediaType(Problem):
     """The body is not of a media type that this operation reads."""

@@ -22,6 +22,18 @@ _UNLESS_SET = [
 ]
 
 
+def new_request_id() -> str:
+    return token_hex(16)
+
+
+def complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
+    """Add what every answer has to the headers of one."""
+    present = {name for name, _ in headers}
+    headers.append((b"x-request-id", request_id.encode()))
+    headers.extend(_ALWAYS)
+    headers.extend(each for each in _UNLESS_SET if each[0] not in present)
+
+
 class ResponseHeaders:
     """Gives each request an id, the one it was sent with if that is sane; its answer and its log line have it."""
 
@@ -33,19 +45,14 @@ class ResponseHeaders:
             await self.app(scope, receive, send)
             return
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = sent if _SANE.fullmatch(sent) else token_hex(16).encode()
-        scope["request_id"] = request_id.decode()
+        scope["request_id"] = request_id = sent.decode() if _SANE.fullmatch(sent) else new_request_id()
         started, status = perf_counter(), 500  # what the server answers when the application does not
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = message["headers"]
-                present = {name for name, _ in headers}
-                headers.append((b"x-request-id", request_id))
-                headers.extend(_ALWAYS)
-                headers.extend(each for each in _UNLESS_SET if each[0] not in present)
+                complete(message["headers"], request_id)
             await send(message)
 
         try:

@@ -5,12 +5,14 @@ a body with two lengths, httptools loses the body of a request that asks for ano
 """
 
 import asyncio
+import re
 import signal
 import socket
 import struct
 import sys
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import unquote
 
 import zttp
 from starlette.exceptions import HTTPException
@@ -22,6 +24,7 @@ from uvicorn.supervisors import Multiprocess
 
 from todo_api.logs import log_config
 from todo_api.problems import ProblemResponse
+from todo_api.response_headers import complete, new_request_id
 from todo_api.settings import Settings, load_settings
 
 LOOKS = 4
@@ -30,6 +33,7 @@ LAST_CALL = 1.0
 """Seconds that an idle connection stays open when the server ends: its client may be sending a request just then."""
 FAREWELL = 2.0
 """Seconds that a client may take to read why it was refused."""
+_ABSOLUTE = re.compile(rb"(https?)://([^/@]+)(/.*)?", re.IGNORECASE)
 
 
 def serve(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -131,7 +135,22 @@ class Protocol(ZttpProtocol):
             self.cycle.transport = cast("asyncio.Transport", _Transport(self))
 
     def _should_upgrade(self) -> bool:
+        # Asked once for each request, before the application sees it.
+        if not self.scope["raw_path"].startswith(b"/"):
+            self.resolve_target()
         return False  # HTTP/1.1 is all there is, and a request for more is answered in it (RFC 9110, section 7.8)
+
+    def resolve_target(self) -> None:
+        """Take an absolute target for the path and the host in it, whatever Host says (RFC 9112, section 3.2.2).
+
+        One of another scheme or form is left as it is, and found nowhere.
+        """
+        scope = self.scope
+        target = _ABSOLUTE.fullmatch(scope["raw_path"])
+        if target is not None and target[1].lower() == scope["scheme"].encode():
+            scope["raw_path"] = target[3] or b"/"
+            scope["path"] = unquote(scope["raw_path"].decode())
+            scope["headers"] = [(b"host", target[2]), *(each for each in self.headers if each[0] != b"host")]
 
     def handle_remote_protocol_error(self) -> None:
         reason = str(sys.exception())
@@ -165,16 +184,20 @@ class Protocol(ZttpProtocol):
     def refuse(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
         """Answer in place of the application unless it has begun to, and end the connection."""
         self._unset_keepalive_if_required()
-        cycle = self.cycle
+        cycle, request_id = self.cycle, new_request_id()
         if cycle is not None and not cycle.response_complete:
+            request_id = cast("dict[str, Any]", cycle.scope).get("request_id", request_id)
             cycle.disconnected = True
             cycle.message_event.set()
         if cycle is None or not cycle.response_started or not (cycle.more_body or cycle.disconnected):
             response = ProblemResponse(HTTPException(status, detail, headers))
+            complete(response.raw_headers, request_id)
             fields = dict.fromkeys([*self.server_state.default_headers, *response.raw_headers, CLOSE_HEADER])
             head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *map(b": ".join, fields), b"", b""]
             self.transport.write(b"\r\n".join(head) + bytes(response.body))
-            self.logger.info("Refused a request of %s: %d %s", self.client, status, detail)
+            host = self.client and self.client[0]
+            said = {"request_id": request_id, "client": host, "status": status, "detail": detail}
+            self.logger.info("%(request_id)s of %(client)s refused: %(status)d %(detail)s", said)
         self.say_farewell()
 
     def say_farewell(self) -> None:

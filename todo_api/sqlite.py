@@ -44,6 +44,7 @@ class _Cursor(sqlite3.Cursor):
                 now = asyncio.get_running_loop().time()
                 deadline = deadline or now + cast("_Connection", self.connection).lock_timeout
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
+                    self.close()  # the statement that failed would hold on to the file when its connection is closed
                     raise
             await_(asyncio.sleep(_RETRY_AFTER))
 

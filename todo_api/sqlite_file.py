@@ -1,12 +1,20 @@
 """The file of a SQLite database: deleted or replaced under a running server, it must not be written to any more."""
 
 import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 from weakref import WeakSet
+
+# How many bytes, and from which on, SQLite keeps locked of what it has open in WAL mode: of the file of a database, and
+# of the memory that all who use the same write-ahead log share.
+_OPEN = (510, 0x40000002)
+_LOGGING = (1, 128)
 
 _Inode = tuple[int, int]
 _Identity = tuple[_Inode | None, _Inode | None]
@@ -31,6 +39,7 @@ class DatabaseFile:
     def __init__(self, path: str, *, create: bool = False) -> None:
         self._path = str(Path(path).absolute())
         self._wal = f"{self._path}-wal"
+        self._shm = f"{self._path}-shm"
         self._mode = "rwc" if create else "rw"  # a server does not make an empty database out of a deleted one
         self._opened: _Identity = (None, None)
         self._connections: WeakSet[FileConnection] = WeakSet()
@@ -40,11 +49,12 @@ class DatabaseFile:
         return f"file:{quote(self._path)}?mode={self._mode}"
 
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
+        if self._opened[0] and self._opened[0] != self._identity()[0]:
+            self._discard_log()
         main, wal = self._identity()
-        if main and wal and main != self._opened[0] and wal == self._opened[1]:
-            # The log of the file that was replaced: SQLite would write it into the new one.
-            for suffix in ("-wal", "-shm"):
-                Path(self._path + suffix).unlink(missing_ok=True)
+        for beside in (self._wal, self._shm):
+            with suppress(OSError):  # it is not there, or somebody else's
+                shutil.copymode(self._path, beside)  # SQLite gave it the mode that the file had then
         try:
             connection = connect()
         except sqlite3.OperationalError as error:
@@ -68,14 +78,54 @@ class DatabaseFile:
         if connection.identity:  # otherwise the check of another one has closed it
             # What was acknowledged goes into the file that was opened, for the case that it was only moved.
             with suppress(sqlite3.Error):
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                connection.rollback()  # of a transaction that others are about to join
+                for _ in range(20):
+                    busy, logged, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                    if not busy and written == logged:
+                        break
+                    time.sleep(0.005)  # another process is at it, or reads what was there before
             for each in list(self._connections):
                 each.identity = None
                 each.close()
+            self._discard_log()
         raise FileGone("the database file was deleted or replaced; the next request opens what is there then")
+
+    def _discard_log(self) -> None:
+        """Delete the write-ahead log of a file that was replaced: SQLite would write it into the one that is there now.
+
+        Nothing of ours is open. As long as the file is locked, nobody else can open it and begin a log for it.
+        """
+        with ExitStack() as stack, suppress(OSError):
+            is_logging = False
+            with suppress(OSError):  # a file that can't be written to can't be locked
+                file = stack.enter_context(Path(self._path).open("r+b"))
+                if not _lock(file, _OPEN):
+                    return  # somebody has opened it, and the log is its own
+                is_logging = self._is_logging()
+            main, wal = self._identity()
+            if main and main != self._opened[0] and (wal == self._opened[1] or is_logging):
+                for beside in (self._wal, self._shm):
+                    Path(beside).unlink(missing_ok=True)
+
+    def _is_logging(self) -> bool:
+        """Whether another process uses the write-ahead log, for a file that is not there any more."""
+        with suppress(FileNotFoundError), Path(self._shm).open("r+b") as file:
+            return not _lock(file, _LOGGING)
+        return False
 
     def _identity(self) -> _Identity:
         return _inode(self._path), _inode(self._wal)
+
+
+def _lock(file: BinaryIO, place: tuple[int, int]) -> bool:
+    """Lock so many bytes of a file from one on until it is closed; whether nobody else has locked some of them."""
+    import fcntl  # not on Windows, where a file that is open can't be replaced
+
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *place)
+    except OSError:
+        return False
+    return True
 
 
 def _inode(path: str) -> _Inode | None:

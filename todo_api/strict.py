@@ -10,6 +10,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
 
+MAX_HEAD_SIZE = 8 * 1024
+"""Bytes of a request's target and fields at the most."""
+MAX_BODY_SIZE = 64 * 1024
+"""Bytes of a request body at the most."""
+LARGER_BODIES = {"/todos/bulk": 1024 * 1024}
+"""The same for the paths that take more."""
+
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:
     """Raise Invalid for a parameter that is not `known`, and for one that is given twice unless it may be."""
@@ -37,17 +44,15 @@ def _has_content(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
+def body_limit(path: str) -> int:
+    return LARGER_BODIES.get(path, MAX_BODY_SIZE)
+
+
 class SizeLimits:
-    """Answers 431 to a head of more than `head` bytes, and 413 to a body of more than `body`, declared or in chunks.
+    """Answers 431 to a head that is too large, and 413 to such a body, declared or in chunks."""
 
-    `larger_bodies` has the limits of the paths that take more.
-    """
-
-    def __init__(self, app: ASGIApp, head: int, body: int, larger_bodies: Mapping[str, int]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.head = head
-        self.body = body
-        self.larger_bodies = larger_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -56,12 +61,12 @@ class SizeLimits:
         head = (
             sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
         )
-        if head > self.head:
-            refusal = HTTPException(431, f"The target and the fields must have at most {self.head} bytes.")
+        if head > MAX_HEAD_SIZE:
+            refusal = HTTPException(431, f"The target and the fields must have at most {MAX_HEAD_SIZE} bytes.")
             await ProblemResponse(refusal)(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        limit = self.larger_bodies.get(scope["path"], self.body)
+        limit = body_limit(scope["path"])
         if b"transfer-encoding" in headers:
             if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
                 refusal = HTTPException(400, "The only Transfer-Encoding is chunked.")
@@ -69,7 +74,7 @@ class SizeLimits:
                 return
             receive = _count(receive, limit)
         elif int(headers.get(b"content-length", 0)) > limit:  # the server has checked that it is a number
-            await ProblemResponse(_too_large(limit))(scope, receive, send)
+            await ProblemResponse(TooLarge(limit))(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -82,11 +87,7 @@ def _count(receive: Receive, limit: int) -> Receive:
         message = await receive()
         total += len(message.get("body", b""))
         if total > limit:
-            raise _too_large(limit)
+            raise TooLarge(limit)
         return message
 
     return receive_counted
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body must have at most {limit} bytes.")

@@ -1,8 +1,8 @@
-"""`python -m tests.benchmark`: what each request costs, or `scaling`: what a page of a large list costs."""
+"""`python -m tests.benchmark`: what requests cost, what a large list adds, and what a second process brings."""
 
 from argparse import ArgumentParser
 
-from tests.benchmark import scaling, speed
+from tests.benchmark import processes, scaling, speed
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -31,7 +31,12 @@ def main() -> None:
     pages.add_argument("--explain", action="store_true", help="show the plans of what costs over 5 times as much")
     pages.set_defaults(run=scaling.main, quick_values={"large": 50_000})
 
-    for command in (costs, pages):
+    more = commands.add_parser("processes", help="two processes next to one, each with a share of a core (1 min)")
+    more.add_argument("--clients", type=int, default=16, help="default: %(default)s")
+    more.add_argument("--seconds", type=int, default=3, help="for each figure (default: %(default)s)")
+    more.set_defaults(run=processes.main, quick_values={"seconds": 1})
+
+    for command in (costs, pages, more):
         command.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES, help="default: both")
         command.add_argument("--quick", action="store_true", help="fewer figures of smaller tables")
     options = parser.parse_args()

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from argparse import Namespace
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -24,7 +23,6 @@ from tests.servers import PATIENCE, Server, starting
 from todo_api.__main__ import free_port
 
 HOST = "127.0.0.1"
-FLOOR_DEEP = "limit=50&cursor=" + urlsafe_b64encode(b"[49950]").decode().rstrip("=")
 DELETES = 6000
 """Todos that are there to be deleted, for each second: more than can be."""
 
@@ -73,17 +71,18 @@ def main(options: Namespace) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             for database in options.databases:
-                with _database(database, folder) as url:
+                with migrated(database, folder) as url:
                     fill(url, count)
                     with _product(folder, url) as (server, client):
-                        _measure(database, server.process.pid, client, url, folder, options)
+                        deep = _deep_page(client)
+                        _measure(database, server.process.pid, client, deep, url, folder, options)
                     if database == "sqlite":
                         with _floor(folder, url) as (server, client):
-                            _measure("floor", server.process.pid, client, url, folder, options)
+                            _measure("floor", server.process.pid, client, deep, url, folder, options)
 
 
 @contextmanager
-def _database(kind: str, folder: Path) -> Iterator[str]:
+def migrated(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield SQLite(folder).migrated()
         return
@@ -124,8 +123,7 @@ def _wait(server: Server, port: int) -> httpx.Client:
             return client
 
 
-def _measure(name: str, pid: int, client: httpx.Client, url: str, folder: Path, options: Namespace) -> None:
-    deep = _deep_page(client) if name != "floor" else FLOOR_DEEP
+def _measure(name: str, pid: int, client: httpx.Client, deep: str, url: str, folder: Path, options: Namespace) -> None:
     for work in WORK:
         for clients in options.clients:
             first = fill(url, int(DELETES * options.seconds)) if work.name == "delete" else 1
