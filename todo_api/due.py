@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from annotated_types import MaxLen
 from pydantic import AfterValidator, Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
@@ -54,13 +55,11 @@ def _is_not_null(element: IsDue, compiler: SQLCompiler, **options: Any) -> str:
     return f"{compiler.process(element.clauses, **options)} IS NOT NULL"
 
 
-@cache
-def _zone(name: str) -> ZoneInfo | None:
-    return ZoneInfo(name) if name in available_timezones() else None
+_zones = cache(available_timezones)
 
 
 def _known_zone(name: str) -> str:
-    if _zone(name) is None:
+    if name not in _zones():
         raise PydanticCustomError("time_zone", "must be a time zone of the IANA database, such as Europe/Paris")
     return name
 
@@ -107,10 +106,9 @@ class Due(Filter):
                 ),
             ),
             "tz": (
-                Annotated[str, AfterValidator(_known_zone)] | None,
+                Annotated[str, MaxLen(64), AfterValidator(_known_zone)] | None,
                 Field(
                     default=None,
-                    max_length=64,
                     description="The zone of the IANA time zone database that days are counted in; UTC unless sent.",
                     examples=["Europe/Paris"],
                 ),
@@ -118,7 +116,7 @@ class Due(Filter):
         }
 
     def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
-        zone: Any = _zone(sent.get("tz", "UTC")) or UTC
+        zone = ZoneInfo(sent["tz"]) if "tz" in sent else UTC
         kinds: list[str] = []
         values: dict[str, Any] = {}
         for kind in ("due_before", "due_after"):
