@@ -26,7 +26,7 @@ from tests.benchmark.rows import fill
 from tests.benchmark.speed import SCRIPT, WORK, migrated
 from tests.servers import PATIENCE, Server, proxy, serving
 
-SHARE = 0.2
+SHARE = 0.1
 """Of a core, for each process."""
 LOOK = 0.02
 """Seconds between two looks at what a process has had; who is stopped more often does more work for each request."""
@@ -94,7 +94,7 @@ def _compare(database: str, url: str, folder: Path, options: Namespace) -> None:
 
 @contextmanager
 def _serving(database: str, url: str, folder: Path, count: int) -> Iterator[Running]:
-    environment = {"TODO_DATABASE_URL": url, "TODO_LOG_LEVEL": "error"}
+    environment = {"TODO_DATABASE_URL": url, "TODO_LOG_LEVEL": "info"}
     with ExitStack() as stack:
         if database == "sqlite":
             command = ("todo_api", "--port", "0", "--workers", str(count))
@@ -107,17 +107,16 @@ def _serving(database: str, url: str, folder: Path, count: int) -> Iterator[Runn
 
 
 def _workers(server: Server, count: int) -> list[int]:
-    """The processes that have opened the file of the database, once so many have."""
+    """The processes that serve."""
+    first = psutil.Process(server.process.pid)
+    if count == 1:
+        return [first.pid]
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        first = psutil.Process(server.process.pid)
-        found = [
-            each.pid for each in (first, *first.children()) if any(".db" in file.path for file in each.open_files())
-        ]
-        if len(found) == count:
-            return found
+    while server.output.count("Application startup complete") < count:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"tests.benchmark: {count} processes did not come up:\n{server.output}")
         time.sleep(0.05)  # between two looks
-    raise SystemExit(f"tests.benchmark: {count} processes did not come up:\n{server.output}")
+    return [each.pid for each in first.children() if "resource_tracker" not in " ".join(each.cmdline())]
 
 
 @contextmanager
