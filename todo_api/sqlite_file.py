@@ -50,7 +50,7 @@ class DatabaseFile:
 
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
-            self._discard_log()
+            self._leave()
         main, wal = self._identity()
         for beside in (self._wal, self._shm):
             with suppress(OSError):  # it is not there, or somebody else's
@@ -75,20 +75,21 @@ class DatabaseFile:
         """Raise FileGone, and close what is open, unless `connection` is to the file that is there now: 3 µs."""
         if connection.identity == self._identity():
             return
-        if connection.identity:  # otherwise the check of another one has closed it
-            # What was acknowledged goes into the file that was opened, for the case that it was only moved.
-            with suppress(sqlite3.Error):
-                connection.rollback()  # of a transaction that others are about to join
-                for _ in range(20):
-                    busy, logged, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-                    if not busy and written == logged:
-                        break
-                    time.sleep(0.005)  # another process is at it, or reads what was there before
-            for each in list(self._connections):
-                each.identity = None
-                each.close()
-            self._discard_log()
+        self._leave()
         raise FileGone("the database file was deleted or replaced; the next request opens what is there then")
+
+    def _leave(self) -> None:
+        """Close all connections to a file that was deleted or replaced."""
+        leaving = [each for each in self._connections if each.identity]
+        for each in leaving:
+            with suppress(sqlite3.Error):  # it is closed, perhaps
+                each.rollback()
+                # What was acknowledged goes into the file that was opened, for the case that it was only moved.
+                _write_back(each)
+        for each in leaving:
+            each.identity = None
+            each.close()
+        self._discard_log()
 
     def _discard_log(self) -> None:
         """Delete the write-ahead log of a file that was replaced: SQLite would write it into the one that is there now.
@@ -115,6 +116,15 @@ class DatabaseFile:
 
     def _identity(self) -> _Identity:
         return _inode(self._path), _inode(self._wal)
+
+
+def _write_back(connection: FileConnection) -> None:
+    """Put what is in the write-ahead log into the file; another process may be at it, or read what was there before."""
+    for _ in range(20):
+        busy, logged, written = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if not busy and written == logged:
+            return
+        time.sleep(0.005)
 
 
 def _lock(file: BinaryIO, place: tuple[int, int]) -> bool:
