@@ -10,6 +10,7 @@ import asyncpg
 import httpx2 as httpx
 import pytest
 
+from tests.applications import as_owner
 from tests.databases import Cluster, cluster
 from tests.servers import Server, serving
 
@@ -71,6 +72,20 @@ def test_a_stopped_server(postgresql: Cluster, served: tuple[Server, httpx.Clien
     finally:
         postgresql.start()
     check_recovery(client)
+
+
+def test_a_stopped_server_when_callers_have_tokens(folder: Path, postgresql: Cluster) -> None:
+    environment = {"TODO_DATABASE_URL": postgresql.url, "TODO_DATABASE_TIMEOUT": str(TIMEOUT), "TODO_AUTH": "token"}
+    with serving(folder, **environment) as (server, client):
+        client.headers.update(as_owner(postgresql.url, "alice"))
+        client.post("/todos", json={"task": "Buy milk"})
+        reads_and_writes(client)
+        postgresql.stop()
+        try:
+            check_refusals(reads_and_writes(client), server)
+        finally:
+            postgresql.start()
+        assert {answer.status_code for answer in reads_and_writes(client)} <= {200, 404}
 
 
 def test_a_restarted_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:

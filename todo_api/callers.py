@@ -38,7 +38,7 @@ class LocalCaller:
 
 
 def choose(settings: Settings, database: Database) -> Callers:
-    return LocalCaller() if settings.auth == "local" else tokens.TokenCallers(database.reader)
+    return LocalCaller() if settings.auth == "local" else tokens.TokenCallers(database.reader, database.timeout)
 
 
 def install(app: FastAPI, settings: Settings) -> None:

@@ -6,9 +6,11 @@ behind all others: with 1,000 clients one request in ten waited until its time-o
 
 import asyncio
 from collections import deque
-from typing import Any
+from contextlib import suppress
+from typing import Any, Literal
 
-from sqlalchemy import AsyncAdaptedQueuePool
+from sqlalchemy import AsyncAdaptedQueuePool, exc
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import await_
 from sqlalchemy.util.queue import AsyncAdaptedQueue, Empty
 
@@ -35,6 +37,14 @@ class _FairQueue(AsyncAdaptedQueue[Any]):
                 raise
         return await_(self._wait())
 
+    def wake(self) -> None:
+        """Have the first who waits see for itself, as there is room for a connection that none was made for."""
+        while self._waiting:
+            first = self._waiting.popleft()
+            if not first.done():
+                first.set_exception(Empty())
+                return
+
     async def _wait(self) -> Any:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -49,3 +59,16 @@ class _FairQueue(AsyncAdaptedQueue[Any]):
 class FairPool(AsyncAdaptedQueuePool):
     _queue_class = _FairQueue
     _sqla_logger_namespace = "sqlalchemy.pool"
+    _pool: _FairQueue
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        while True:
+            # When woken, and another one was quicker: wait again.
+            with suppress(exc.TimeoutError):
+                return super()._do_get()
+
+    def _dec_overflow(self) -> Literal[True]:
+        """There is a connection less: one was closed, or could not be opened."""
+        super()._dec_overflow()
+        self._pool.wake()
+        return True

@@ -1,5 +1,6 @@
 """Access tokens (RFC 6750): what a caller shows, and for whom it then acts."""
 
+import asyncio
 import re
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -36,8 +37,9 @@ def digest(token: str) -> str:
 class TokenCallers:
     """Whoever sends a token of the database, which is read each time: a revoked one stops at once."""
 
-    def __init__(self, transactions: Transactions) -> None:
+    def __init__(self, transactions: Transactions, timeout: float) -> None:
         self._transactions = transactions
+        self._timeout = timeout
 
     async def identify(self, request: Request) -> str:
         token = _sent_token(request)
@@ -52,7 +54,8 @@ class TokenCallers:
     async def _find(self, token: str) -> Row[Any] | None:
         session = Session(self._transactions, ALL_OWNERS)
         try:
-            rows = await session.fetch(_BY_DIGEST, {"digest": digest(token)})
+            async with asyncio.timeout(self._timeout):
+                rows = await session.fetch(_BY_DIGEST, {"digest": digest(token)})
         finally:
             await session.close()
         return rows[0] if rows else None
