@@ -106,12 +106,12 @@ def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("INSERT INTO todo_items (owner, task, complete) VALUES ('local', 'Other', false)")
         client.get("/todos/1")  # sees that the file was replaced
-        with ThreadPoolExecutor(1) as thread:
-            answer = thread.submit(client.get, "/todos/1")
+        with ThreadPoolExecutor(4) as threads:
+            answers = [threads.submit(client.get, "/todos/1") for _ in range(4)]
             sleep(0.5)
-            assert not answer.done()
+            assert not any(answer.done() for answer in answers)
             holder.close()
-            assert answer.result().json()["task"] == "Other"
+            assert [answer.result().json()["task"] for answer in answers] == ["Other"] * 4
 
 
 @pytest.mark.slow

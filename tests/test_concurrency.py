@@ -168,20 +168,45 @@ def test_a_change_of_a_todo_that_is_locked_too_long_is_told_to_try_again(
     with serving(folder, TODO_DATABASE_URL=database_url) as (server, client):
         client.post("/todos", json={"task": "Buy milk"})
 
-        async def change_while_locked() -> httpx.Response:
+        async def read_and_change_while_locked() -> tuple[httpx.Response, httpx.Response]:
             holder = await asyncpg.connect(database_url)
             async with holder.transaction():
                 await holder.execute("SELECT * FROM todo_items FOR UPDATE")
-                answer = await asyncio.to_thread(client.put, "/todos/1", json={"complete": True})
+                read = await asyncio.to_thread(client.get, "/todos/1")
+                changed = await asyncio.to_thread(client.put, "/todos/1", json={"complete": True})
             await holder.close()
-            return answer
+            return read, changed
 
-        refused = asyncio.run(change_while_locked())
+        read, refused = asyncio.run(read_and_change_while_locked())
 
+        assert read.status_code == 200
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert "Traceback" not in server.output
         assert client.put("/todos/1", json={"complete": True}).json()["version"] == 2
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_what_no_longer_matches_when_its_lock_is_free_is_left_alone(
+    folder: Path, postgresql_backend: PostgreSQL, method: str
+) -> None:
+    database_url = postgresql_backend.migrated()
+    with serving(folder, TODO_DATABASE_URL=database_url) as (_, client):
+        client.post("/todos", json={"task": "Buy milk", "complete": True})
+
+        async def change_meanwhile() -> httpx.Response:
+            other = await asyncpg.connect(database_url)
+            async with other.transaction():
+                await other.execute("UPDATE todo_items SET complete = false")
+                many = asyncio.to_thread(client.request, method, "/todos?complete=true", json={"priority": 9})
+                waiting = asyncio.create_task(many)
+                await asyncio.sleep(0.5)
+                assert not waiting.done()
+            await other.close()
+            return await waiting
+
+        asyncio.run(change_meanwhile())
+        assert client.get("/todos/1").json()["priority"] == 0
 
 
 def test_lost_connections_are_replaced(folder: Path, postgresql_backend: PostgreSQL) -> None:

@@ -1,14 +1,27 @@
 """Writes that are ready at the same time, which SQLite commits together: each is a success or an error of its own."""
 
+import asyncio
 import re
+import sqlite3
 import subprocess
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from tests.databases import Backend
 from tests.servers import PATIENCE, Call, at_once, serving
+from todo_api.database import Database, parse_url
+from todo_api.fields import utc_now
+from todo_api.group_commit import GroupCommit
+from todo_api.models import TodoItem
+from todo_api.session import Session
+
+
+def new_todo(task: str) -> TodoItem:
+    """A todo as the body of a request makes it, with a place."""
+    return TodoItem(task=task, position=1, created_at=utc_now(), updated_at=utc_now())
 
 
 def test_a_write_that_fails_undoes_itself_alone(folder: Path, sqlite_backend: Backend) -> None:
@@ -67,3 +80,44 @@ def test_writes_at_once_share_a_flush_to_the_disk_and_none_is_answered_before_it
             assert flushes > flushes_before[file]
     assert answered == 200
     assert flushes < 150
+
+
+def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, sqlite_backend: Backend) -> None:
+    many = [{"task": f"task {number}", "notes": "much to write " * 100} for number in range(500)]
+    environment = {"TODO_DATABASE_URL": sqlite_backend.migrated(), "TODO_DATABASE_TIMEOUT": "0.1"}
+    with serving(folder, **environment) as (_, client):
+        created = sum(
+            500 for answer in at_once(client, [("POST", "/todos/bulk", many)] * 4) if answer.status_code == 201
+        )
+
+        assert created > 0
+        assert client.get("/todos?count=true&limit=1").headers["x-total-count"] == str(created)
+
+
+def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlite_backend: Backend) -> None:
+    async def work() -> None:
+        database = Database(parse_url(sqlite_backend.migrated()))
+        writes = database.writer
+        assert isinstance(writes, GroupCommit)
+        try:
+            for end in (Session.commit, Session.close):
+                first, second = (Session(database.writer, "alice") for _ in range(2))
+                await first.insert(new_todo("lost"))
+                ended = asyncio.create_task(first.commit())
+                await asyncio.sleep(0)
+                await second.insert(new_todo("lost as well"))
+                writes._sqlite.close()  # as a fault of the system does it
+                with pytest.raises(sqlite3.Error):
+                    await end(second)
+                with pytest.raises(sqlite3.Error):
+                    await ended
+                await second.close()
+                third = Session(database.writer, "alice")
+                await third.insert(new_todo("kept"))
+                await third.commit()
+            kept = await Session(database.reader, "alice").fetch(select(TodoItem.task))
+            assert [row[0] for row in kept] == ["kept", "kept"]
+        finally:
+            await database.dispose()
+
+    asyncio.run(work())

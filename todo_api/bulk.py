@@ -12,7 +12,7 @@ from todo_api.fields import MAX_INTEGER, Digits
 from todo_api.problems import Invalid, InvalidValue, TooMany
 from todo_api.query import Query, restricted
 from todo_api.session import Session
-from todo_api.table import Changes, Table, column, touched
+from todo_api.table import Changes, Table, changes_of_many, column
 
 T = TypeVar("T", bound=Table)
 
@@ -51,12 +51,13 @@ class Matching(Query[T]):
         ids = self._ids(session)
         matched = await session.scalar(select(func.count()).select_from(ids.subquery()))
         self._check(matched)
-        values = changes.of_many()
-        if not values:
+        if not changes.members:
             return Affected(matched=matched, changed=0)
         row_id = column(self.table, "id")
         different = or_(*(_differs(column(self.table, name), value) for name, value in changes.members.items()))
-        statement = update(self.table).where(row_id.in_(ids), different).values(values | touched(self.table))
+        statement = (
+            update(self.table).where(row_id.in_(ids), different).values(changes_of_many(self.table, changes.members))
+        )
         changed = await session.change(statement)
         self._check(changed)
         return Affected(matched=matched, changed=changed)
@@ -68,7 +69,9 @@ class Matching(Query[T]):
         if not shape:
             detail = "must have a filter: a change of everything needs one that says so, such as created_after"
             raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
-        return restricted(select(column(self.table, "id")), self.table, shape, dialect)[0].params(values)
+        ids = restricted(select(column(self.table, "id")), self.table, shape, dialect)[0].params(values)
+        # Locked, so that PostgreSQL looks at the filters again where another has changed a row meanwhile.
+        return ids.with_for_update(of=self.table)
 
     def _check(self, affected: int) -> None:
         if self.max_affected is not None and affected > self.max_affected:

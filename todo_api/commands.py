@@ -16,6 +16,7 @@ from todo_api.owners import ALL_OWNERS, Owned, owned_tables
 from todo_api.session import Session
 from todo_api.settings import Settings
 from todo_api.startup import StartupError, connect
+from todo_api.table import changes_of_many
 from todo_api.tokens import digest, new_token
 
 SECONDS_OF_A_DAY = 24 * 60 * 60
@@ -138,7 +139,9 @@ async def _count(session: Session, table: type[Owned], owner: str) -> int:
 
 async def _give(session: Session, table: type[Owned], old: str, new: str) -> int:
     """Give the rows of one owner to another; how many there were."""
-    return await session.change(update(table).where(col(table.owner) == old).values(owner=new))
+    return await session.change(
+        update(table).where(col(table.owner) == old).values(changes_of_many(table, {"owner": new}))
+    )
 
 
 def _owner(text: str) -> str:

@@ -88,7 +88,8 @@ class Database:
             reading, self.probe = (
                 engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.engine, probe)
             )
-            self.writer, self.reader = PooledTransactions(self.engine), PooledTransactions(reading)
+            self.writer = PooledTransactions(self.engine, locks=True)
+            self.reader = PooledTransactions(reading, locks=False)
 
     async def dispose(self) -> None:
         await self.writer.dispose()

@@ -7,24 +7,27 @@ savepoint of it, so that one that fails undoes itself alone, and none is answere
 
 import asyncio
 import sqlite3
-from asyncio import Future, Handle
+from asyncio import CancelledError, Future, Handle
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Self, cast
 
 from sqlalchemy import Connection, CursorResult, Executable, Row
-from sqlalchemy.exc import DBAPIError, MissingGreenlet, StatementError
+from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from todo_api.sqlite_file import DatabaseFile, FileConnection
-from todo_api.transactions import Parameters
+from todo_api.transactions import Values
 
 MAX_GROUP: Final = 64
 """Writes in a group at the most, as the first of them waits for the last."""
+MAX_TIME: Final = 0.05
+"""Seconds after which no further write joins a group."""
 
 
 class _InPlace:
-    """One connection for all, opened when it is first needed; after a fault SQLAlchemy opens it anew."""
+    """One connection for all, opened when it is needed first; after a fault SQLAlchemy opens it anew."""
 
     dialect = "sqlite"
 
@@ -32,14 +35,10 @@ class _InPlace:
         self._engine = engine.sync_engine
         self._opened: Connection | None = None
 
-    @property
-    def connection(self) -> Connection:
+    def _open(self) -> Connection:
         if self._opened is None:
             self._opened = self._engine.connect()
         return self._opened
-
-    async def dispose(self) -> None:
-        self._drop()
 
     def _drop(self) -> None:
         """Close the connection, whatever it is in the midst of."""
@@ -52,25 +51,33 @@ class _InPlace:
 class SingleReads(_InPlace):
     """Statements that change nothing, each by itself, which takes no transaction."""
 
+    locks = False
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._waits = asyncio.Lock()
+
     async def begin(self) -> Self:
         return self
 
-    async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
         try:
-            return self._fetch(statement, parameters)
+            return self._fetch(statement, values)
         except (MissingGreenlet, StatementError) as error:
             if not isinstance(getattr(error, "orig", error), MissingGreenlet):
                 raise
-            # Another process has the file for itself: in a greenlet, the connection can wait for it.
-            return await greenlet_spawn(self._fetch, statement, parameters)
+        # Another process has the file for itself: in a greenlet, one can wait for it, and the others for that one.
+        async with self._waits:
+            return await greenlet_spawn(self._fetch, statement, values)
 
-    def _fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    def _fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
+        connection = self._open()
         try:
-            return self.connection.execute(statement, parameters).all()
+            return connection.execute(statement, values).all()
         finally:
-            self.connection.rollback()
+            connection.rollback()
 
-    async def change(self, statement: Executable, parameters: Parameters) -> int:
+    async def change(self, statement: Executable, values: Values) -> int:
         raise TypeError("what only reads can't change anything")
 
     async def commit(self) -> None:
@@ -79,25 +86,31 @@ class SingleReads(_InPlace):
     async def close(self) -> None:
         """Nothing is open."""
 
+    async def dispose(self) -> None:
+        self._drop()
+
 
 class GroupCommit(_InPlace):
-    """The writes of this process, one at a time and in the order in which they came."""
+    """The writes of this process, one at a time and in the order in which they came.
+
+    Between its first statement and its last one, a write must wait for nothing: the turn is its own so long.
+    """
+
+    locks = True
 
     def __init__(self, engine: AsyncEngine, file: DatabaseFile) -> None:
         super().__init__(engine)
         self._file = file
         self._turn = asyncio.Lock()
+        self._begun = 0.0
         self._waiting: list[Future[None]] = []
-        """Of each write of the open transaction that has ended."""
+        """Of each write of the group that has ended."""
         self._next_look: Handle | None = None
-
-    async def dispose(self) -> None:
-        self._settle(sqlite3.OperationalError("the database was closed before the commit"))
 
     async def begin(self) -> "_Write":
         await self._turn.acquire()
         try:
-            nested = self._opened is not None and self._opened.in_transaction()
+            nested = self.is_open
             if nested:
                 self._join()
             else:
@@ -107,8 +120,13 @@ class GroupCommit(_InPlace):
             raise
         return _Write(self, nested=nested)
 
+    @property
+    def is_open(self) -> bool:
+        return self._opened is not None and self._opened.in_transaction()
+
     def _begin(self) -> None:
-        self.connection.begin()
+        self._open().begin()
+        self._begun = asyncio.get_running_loop().time()
 
     def _join(self) -> None:
         try:
@@ -120,43 +138,50 @@ class GroupCommit(_InPlace):
 
     @property
     def _sqlite(self) -> FileConnection:
-        return cast("FileConnection", self.connection.connection.dbapi_connection)
+        return cast("FileConnection", self._open().connection.dbapi_connection)
 
-    def execute(self, statement: Executable, parameters: Parameters) -> CursorResult[Any]:
+    def execute(self, statement: Executable, values: Values) -> CursorResult[Any]:
+        if self._opened is None:
+            raise sqlite3.OperationalError("the transaction was undone")
         try:
-            return self.connection.execute(statement, parameters)
-        except DBAPIError as error:
-            if self.connection.invalidated or not self._sqlite.in_transaction:
+            return self._opened.execute(statement, values)
+        except Exception as error:
+            if self._opened.invalidated or not self._sqlite.in_transaction:
                 self._settle(error)  # SQLite has undone all of the group, as it does when the disk is full
             raise
 
-    async def commit(self, *, nested: bool) -> None:
-        if nested:
-            self._sqlite.execute("RELEASE one")
-        await self._end()
-
-    async def undo(self, *, nested: bool) -> None:
-        if self._opened is None or not self._opened.in_transaction():
-            self._turn.release()
-        elif nested:
-            self._sqlite.execute("ROLLBACK TO one")
-            self._sqlite.execute("RELEASE one")
-            await self._end()  # what it saw of the group may be in the answer, so it waits as well
-        else:
-            self.connection.rollback()
-            self._turn.release()
-
-    async def _end(self) -> None:
-        """Let the next write begin, and wait until the group is on the disk."""
+    async def end(self, *statements: str) -> None:
+        """End a write with these statements, let the next one begin, and wait until the group is on the disk."""
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        self._waiting.append(done)
-        self._turn.release()
-        if len(self._waiting) >= MAX_GROUP:
+        try:
+            for statement in statements:
+                self._sqlite.execute(statement)
+            self._waiting.append(done)
+        except sqlite3.Error as error:
+            self._settle(error)
+            raise
+        finally:
+            self._turn.release()
+        if len(self._waiting) >= MAX_GROUP or loop.time() - self._begun > MAX_TIME:
             self._commit()
         elif self._next_look is None:
             self._next_look = loop.call_soon(self._look, 0)
-        await done
+        while not done.done():
+            with suppress(CancelledError):  # all is done but the commit, which decides what the answer is
+                await asyncio.shield(done)
+        done.result()
+
+    def undo(self) -> None:
+        """Undo a write that has the group to itself, or what is left of one after a fault."""
+        try:
+            if self._opened is not None and self._opened.in_transaction():
+                self._opened.rollback()
+        except Exception:
+            self._drop()
+            raise
+        finally:
+            self._turn.release()
 
     def _look(self, seen: int) -> None:
         """Commit the group, unless others have joined it since the last look: then there may be more."""
@@ -170,8 +195,10 @@ class GroupCommit(_InPlace):
 
     def _commit(self) -> None:
         try:
-            self.connection.commit()
-        except DBAPIError as error:
+            if self._opened is None or not self._sqlite.in_transaction:
+                raise sqlite3.OperationalError("the transaction was undone")
+            self._opened.commit()
+        except Exception as error:  # each write of the group raises it
             self._settle(error)
         else:
             self._settle(None)
@@ -182,33 +209,39 @@ class GroupCommit(_InPlace):
             self._drop()
         waiting, self._waiting = self._waiting, []
         for done in waiting:
-            if done.done():
-                continue  # its request has run out of time
             if error is None:
                 done.set_result(None)
             else:
                 done.set_exception(error)
 
+    async def dispose(self) -> None:
+        self._settle(sqlite3.OperationalError("the database was closed before the commit"))
+
 
 class _Write:
-    """One write, which is the whole transaction of the database, or nested in it as a savepoint."""
+    """One write: the whole transaction of the database, or nested in that of others as a savepoint."""
 
     def __init__(self, writes: GroupCommit, *, nested: bool) -> None:
         self._writes = writes
         self._nested = nested
         self._ended = False
 
-    async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
-        return self._writes.execute(statement, parameters).all()
+    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
+        return self._writes.execute(statement, values).all()
 
-    async def change(self, statement: Executable, parameters: Parameters) -> int:
-        return self._writes.execute(statement, parameters).rowcount
+    async def change(self, statement: Executable, values: Values) -> int:
+        return self._writes.execute(statement, values).rowcount
 
     async def commit(self) -> None:
         self._ended = True
-        await self._writes.commit(nested=self._nested)
+        await self._writes.end(*(["RELEASE one"] if self._nested else []))
 
     async def close(self) -> None:
-        if not self._ended:
-            self._ended = True
-            await self._writes.undo(nested=self._nested)
+        if self._ended:
+            return
+        self._ended = True
+        if self._nested and self._writes.is_open:
+            # What it saw of the others may be in its answer, so it waits for their commit as well.
+            await self._writes.end("ROLLBACK TO one", "RELEASE one")
+        else:
+            self._writes.undo()

@@ -5,8 +5,8 @@ forget to. A statement that can't be filtered is refused: text, an INSERT, a tab
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Final
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Alias,
@@ -25,7 +25,7 @@ from sqlmodel import Field
 
 from todo_api.filters import IndexTable
 from todo_api.table import Internal, Table
-from todo_api.transactions import Parameters
+from todo_api.transactions import Values
 
 LOCAL: Final = "local"
 """The owner of everything on a server for one machine, and of what was there before there were owners."""
@@ -50,22 +50,27 @@ class NotIsolatedError(RuntimeError):
     """A fault of this program, never of a request: it can't be told whose rows a statement would touch."""
 
 
-def of_owner(owner: str, statement: Any, parameters: Parameters | None) -> tuple[Executable, Parameters]:
-    """The statement and its parameters, with all that it is about restricted to the rows of an owner."""
+def of_owner(owner: str, statement: Any, values: Values | None) -> tuple[Executable, Values]:
+    """The statement and its values, with all that it is about restricted to the rows of an owner."""
     if owner == ALL_OWNERS:
-        return statement, parameters or {}
-    if statement.is_select and not isinstance(parameters, Sequence):
-        # With the owner as a parameter, a statement is filtered once and for all: 14 µs a request instead of 87.
-        return _filtered_select(statement), {**(parameters or {}), THIS_OWNER.key: owner}
+        return statement, values or {}
+    if statement.is_select and not isinstance(values, Sequence):
+        # With the owner as a parameter, a statement that is kept is filtered once and for all, at 70 µs.
+        return _filtered_select(statement), {**(values or {}), THIS_OWNER.key: owner}
     if (statement.is_update or statement.is_delete) and "entity" in statement.entity_description:
         # Here a parameter would be taken for a value to set.
-        return _restrict(statement, lambda row: row.owner == owner), parameters or {}
+        return _restrict(statement, lambda row: row.owner == owner), values or {}
     raise NotIsolatedError("only a select, an update or a delete by class can be filtered by owner")
 
 
-@lru_cache(maxsize=1024)
+_filtered: WeakKeyDictionary[Executable, Executable] = WeakKeyDictionary()
+
+
 def _filtered_select(statement: Executable) -> Executable:
-    return _restrict(statement, lambda row: row.owner == THIS_OWNER)
+    found = _filtered.get(statement)
+    if found is None:
+        found = _filtered[statement] = _restrict(statement, lambda row: row.owner == THIS_OWNER)
+    return found
 
 
 def _restrict(statement: Executable, belongs: Callable[[Any], ColumnElement[bool]]) -> Executable:
@@ -74,9 +79,7 @@ def _restrict(statement: Executable, belongs: Callable[[Any], ColumnElement[bool
     The criterion is a function, as an expression would name the wrong table in a JOIN with an alias.
     """
     _check(statement)
-    # Not for the loaders of relations, whose statements come through _filter themselves.
-    options = {"include_aliases": True, "propagate_to_loaders": False}
-    return statement.options(*(with_loader_criteria(table, belongs, **options) for table in owned_tables()))
+    return statement.options(*(with_loader_criteria(table, belongs, include_aliases=True) for table in owned_tables()))
 
 
 def _check(statement: Any) -> None:

@@ -16,7 +16,7 @@ from todo_api.models import TodoItem
 from todo_api.owners import THIS_OWNER
 from todo_api.problems import Invalid, InvalidValue
 from todo_api.session import Session
-from todo_api.table import touched
+from todo_api.table import changes_of_many
 
 STEP = 65_536
 """The room between two todos that were created one after the other: for 16 moves into the same gap."""
@@ -151,7 +151,7 @@ async def _spread(todo: TodoItem, lower: Place | None, session: Session) -> None
 
 async def _place(todos: Sequence[Place], behind: int, step: int, session: Session) -> None:
     if todos:
-        values = {"position": bindparam("new_position"), **touched(TodoItem)}
+        values = changes_of_many(TodoItem, {"position": bindparam("new_position")})
         statement = update(TodoItem).where(col(TodoItem.id) == bindparam("row_id")).values(values)
         places = enumerate(todos, 1)
         await session.change(

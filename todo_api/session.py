@@ -4,20 +4,16 @@ It writes what it is told to, when it is told to. The ORM's own session, which k
 what to write, costs 100 µs more for a read, and 180 for a write.
 """
 
-import asyncio
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Depends, Request
 from sqlalchemy import ColumnElement, Executable, Row, bindparam, delete, insert, update
 from sqlmodel import select
-from sqlmodel.sql.expression import SelectOfScalar
 
-from todo_api.database import Database
 from todo_api.owners import THIS_OWNER, NotIsolatedError, check, of_owner, stamp
-from todo_api.table import Table, column, make, touched
-from todo_api.transactions import Parameters, Transaction, Transactions
+from todo_api.table import Table, changes_of, column, make
+from todo_api.transactions import Transaction, Transactions, Values
 
 T = TypeVar("T", bound=Table)
 
@@ -37,21 +33,21 @@ class Session:
         self._transaction: Transaction | None = None
         self._dry_run = dry_run
 
-    async def fetch(self, statement: Executable, parameters: Parameters | None = None) -> Sequence[Row[Any]]:
-        """What a select finds among the owner's rows."""
-        return await self._fetch(*of_owner(self.owner, statement, parameters))
+    async def fetch(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
+        """What a select finds among the owner's rows; one of a class finds its columns."""
+        return await self._fetch(*of_owner(self.owner, statement, values))
 
-    async def scalar(self, statement: Executable, parameters: Parameters | None = None) -> Any:
+    async def scalar(self, statement: Executable, values: Values | None = None) -> Any:
         """The first value that a select finds."""
-        return (await self.fetch(statement, parameters))[0][0]
+        return (await self.fetch(statement, values))[0][0]
 
-    async def change(self, statement: Executable, parameters: Parameters | None = None) -> int:
+    async def change(self, statement: Executable, values: Values | None = None) -> int:
         """How many of the owner's rows an update or a delete by class has changed."""
-        return await self._change(*of_owner(self.owner, statement, parameters))
+        return await self._change(*of_owner(self.owner, statement, values))
 
     async def get(self, table: type[T], row_id: int) -> T | None:
         """The row with this id, locked until the end of the transaction where there is one; None when there is none."""
-        rows = await self.fetch(_select_one(table), {"row_id": row_id})
+        rows = await self.fetch(_select_one(table, locked=self._transactions.locks), {"row_id": row_id})
         return make(table, rows[0]._asdict()) if rows else None
 
     async def insert(self, row: Table, **expressions: ColumnElement[Any]) -> None:
@@ -63,19 +59,16 @@ class Session:
     async def insert_all(self, rows: Sequence[Table]) -> None:
         """Add rows of one table class, which get their ids in their order."""
         made = await self._fetch(_insert(type(rows[0]), ()), [self._values_of(row) for row in rows])
-        for row, values in zip(rows, made, strict=True):
-            row.__dict__.update(values._mapping)
+        for row, each in zip(rows, made, strict=True):
+            row.__dict__.update(each._mapping)
 
     async def update(self, row: Table, values: dict[str, Any]) -> None:
         """Change a row that this session has locked; what has these values already stays as it is, version and all."""
-        new = {name: value for name, value in values.items() if getattr(row, name) != value}
-        if not new:
-            return
-        if "owner" in new:
+        if "owner" in values:
             raise NotIsolatedError("a row stays its owner's")
-        new |= touched(row)
-        await self._change_one(_update_one(type(row), tuple(new)), row, new)
-        row.__dict__.update(new)
+        if new := changes_of(row, values):
+            await self._change_one(_update_one(type(row), tuple(new)), row, new)
+            row.__dict__.update(new)
 
     async def delete(self, row: Table) -> None:
         """Delete a row that this session has locked."""
@@ -97,15 +90,15 @@ class Session:
             transaction, self._transaction = self._transaction, None
             await transaction.close()
 
-    async def _fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    async def _fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
         if self._transaction is None:
             self._transaction = await self._transactions.begin()
-        return await self._transaction.fetch(statement, parameters)
+        return await self._transaction.fetch(statement, values)
 
-    async def _change(self, statement: Executable, parameters: Parameters) -> int:
+    async def _change(self, statement: Executable, values: Values) -> int:
         if self._transaction is None:
             self._transaction = await self._transactions.begin()
-        return await self._transaction.change(statement, parameters)
+        return await self._transaction.change(statement, values)
 
     def _values_of(self, row: Table) -> dict[str, Any]:
         stamp(row, self.owner)
@@ -122,8 +115,9 @@ class Session:
 
 
 @cache
-def _select_one(table: type[T]) -> SelectOfScalar[T]:
-    return select(table).where(column(table, "id") == bindparam("row_id")).with_for_update()
+def _select_one(table: type[Table], *, locked: bool) -> Executable:
+    statement = select(table).where(column(table, "id") == bindparam("row_id"))
+    return statement.with_for_update() if locked else statement
 
 
 @lru_cache(maxsize=64)
@@ -155,30 +149,3 @@ def _key_names(table: type[Table]) -> list[str]:
 
 def _key(table: type[Table]) -> list[ColumnElement[bool]]:
     return [table.__table__.c[name] == bindparam(f"row_{name}") for name in _key_names(table)]
-
-
-async def open_session(request: Request) -> Session:
-    """A session for one request and its caller: without a transaction for GET and HEAD, in one for other methods.
-
-    The endpoint commits. Once it has returned, the route closes the session, which undoes what is not committed.
-    """
-    database: Database = request.state.database
-    deadline: asyncio.Timeout = request.scope[DEADLINE]
-    if deadline.when() is None:  # from here on: the client may take its time to send the body
-        deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
-    transactions = database.reader if request.method in ("GET", "HEAD") else database.writer
-    session = Session(transactions, request.scope[CALLER], dry_run=request.scope.get(DRY_RUN, False))
-    request.scope[SESSIONS].append(session)
-    return session
-
-
-DRY_RUN = "todo_api.dry_run"
-"""Whether a request is a dry run."""
-CALLER = "todo_api.caller"
-"""Where the scope of a request has the owner for whom it was sent."""
-DEADLINE = "todo_api.deadline"
-"""Where the route of a request keeps the time-out that its first session starts."""
-SESSIONS = "todo_api.sessions"
-"""Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
-
-SessionDep = Annotated[Session, Depends(open_session)]

@@ -140,8 +140,8 @@ class Table(SQLModel):
 
     # No return annotation: with one, the response schema would become an empty one.
     @model_serializer(mode="wrap")
-    def _in_order(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
-        """Members in the order of the class: SQLAlchemy fills instances in an order that differs by process."""
+    def _members_alone(self, serialize: SerializerFunctionWrapHandler):  # type: ignore[no-untyped-def]
+        """Without what is Internal, and in the order of the class, whatever made the instance."""
         members = serialize(self)
         return {name: members[name] for name in self._names}
 
@@ -192,13 +192,27 @@ def _manager(table: type[Table]) -> ClassManager[Any]:
     return manager
 
 
-def touched(rows: Table | type[Table]) -> dict[str, Any]:
-    """What every change of a row sets beside what it is about; of a class, for an UPDATE of many rows."""
-    table = rows if isinstance(rows, type) else type(rows)
-    values: dict[str, Any] = dict.fromkeys(table._updated, utc_now())
-    if "version" in table.model_fields:
-        values["version"] = rows.version + 1  # type: ignore[union-attr]
-    return values
+def changes_of(row: Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What an UPDATE sets that gives a row these values: those that are new, and what the server sets with them."""
+    table = type(row)
+    new = {name: value for name, value in values.items() if getattr(row, name) != value}
+    if not new:
+        return {}
+    now = utc_now()
+    new |= {instant: now if new[flag] else None for instant, flag in table._since.items() if flag in new}
+    new |= dict.fromkeys(table._updated, now)
+    return new | ({"version": row.version + 1} if "version" in table.model_fields else {})  # type: ignore[attr-defined]
+
+
+def changes_of_many(table: type[Table], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for an UPDATE of many rows, all of which have other values."""
+    now = utc_now()
+    new = {**values, **dict.fromkeys(table._updated, now)}
+    for instant, flag in table._since.items():
+        if flag in values:
+            old = column(table, instant)
+            new[instant] = func.coalesce(old, literal(now, old.type)) if values[flag] else None
+    return new | ({"version": column(table, "version") + 1} if "version" in table.model_fields else {})
 
 
 def _defaults(table: type[Table]) -> dict[str, Any]:
@@ -225,40 +239,20 @@ class _New:
 
 
 New = Annotated[T, _New()]
-"""`New[TodoItem]`: a body that creates a TodoItem; in the endpoint it is one, not yet in a session."""
+"""`New[TodoItem]`: a body that creates a TodoItem; in the endpoint it is one, not yet stored."""
 
 
 class Changes(Generic[T]):
     """`Changes[TodoItem]`: a body that changes a TodoItem; absent members stay as they are (RFC 7396)."""
 
-    def __init__(self, table: type[T], members: dict[str, Any]) -> None:
-        self._table = table
+    def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
-
-    def of(self, row: T) -> dict[str, Any]:
-        """What this change comes to for a row."""
-        values = dict(self.members)
-        for instant, flag in self._table._since.items():
-            if flag in values and values[flag] != getattr(row, flag):
-                values[instant] = utc_now() if values[flag] else None
-        return values
-
-    def of_many(self) -> dict[str, Any]:
-        """The same for an UPDATE of many rows."""
-        values = dict(self.members)
-        for instant, flag in self._table._since.items():
-            if flag in values:
-                old = getattr(self._table, instant)
-                values[instant] = func.coalesce(old, literal(utc_now(), old.type)) if values[flag] else None
-        return values
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Self], handler: GetCoreSchemaHandler) -> CoreSchema:
         (table,) = get_args(source)
         body = _derive(table, f"Update{table.__name__}", table.update_examples, required=False)
-        return core_schema.no_info_after_validator_function(
-            lambda sent: cls(table, _members(table, sent)), handler(body)
-        )
+        return core_schema.no_info_after_validator_function(lambda sent: cls(_members(table, sent)), handler(body))
 
 
 def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:

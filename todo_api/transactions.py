@@ -6,17 +6,17 @@ from typing import Any, Protocol
 from sqlalchemy import Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""Of a statement, or of the many times that it is to be executed."""
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""What a statement is executed with, once or many times."""
 
 
 class Transaction(Protocol):
     """A transaction; without one, where nothing is changed, single statements."""
 
-    async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
+    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
         """The rows of a statement."""
 
-    async def change(self, statement: Executable, parameters: Parameters) -> int:
+    async def change(self, statement: Executable, values: Values) -> int:
         """How many rows a statement changed."""
 
     async def commit(self) -> None:
@@ -30,6 +30,8 @@ class Transactions(Protocol):
     """Where transactions come from."""
 
     dialect: str
+    locks: bool
+    """Whether rows are read to be changed."""
 
     async def begin(self) -> Transaction:
         """A new transaction; waits until it may begin."""
@@ -41,8 +43,9 @@ class Transactions(Protocol):
 class PooledTransactions:
     """Those of a database server, on the connections of a pool."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, locks: bool) -> None:
         self.dialect = engine.dialect.name
+        self.locks = locks
         self._engine = engine
 
     async def begin(self) -> Transaction:
@@ -56,11 +59,11 @@ class _Pooled:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def fetch(self, statement: Executable, parameters: Parameters) -> Sequence[Row[Any]]:
-        return (await self._connection.execute(statement, parameters)).all()
+    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
+        return (await self._connection.execute(statement, values)).all()
 
-    async def change(self, statement: Executable, parameters: Parameters) -> int:
-        return (await self._connection.execute(statement, parameters)).rowcount
+    async def change(self, statement: Executable, values: Values) -> int:
+        return (await self._connection.execute(statement, values)).rowcount
 
     async def commit(self) -> None:
         await self._connection.commit()

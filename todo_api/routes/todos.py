@@ -12,8 +12,7 @@ from todo_api.models import TodoItem
 from todo_api.openapi import documented, not_modified
 from todo_api.positions import Move, move_todo_to, place_all_last, place_last
 from todo_api.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
-from todo_api.routing import Route
-from todo_api.session import SessionDep
+from todo_api.routing import Route, SessionDep
 from todo_api.table import Changes, New
 
 router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
@@ -87,7 +86,7 @@ async def update_todo(
     send, because it did not know it, would do more harm than good.
     """
     check_if_match(request, todo)
-    await session.update(todo, changes.of(todo))
+    await session.update(todo, changes.members)
     await session.commit()
     response.headers["ETag"] = entity_tag(todo)
     return todo
