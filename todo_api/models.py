@@ -24,7 +24,7 @@ class TodoItem(Owned, table=True):
         Index(None, "owner", "id"),
         *(
             Index(None, "owner", member, "id")
-            for member in ("complete", "priority", "position", "created_at", "updated_at")
+            for member in ("complete", "priority", "position", "created_at", "updated_at", "version")
         ),
         {"sqlite_autoincrement": True},
     )

@@ -11,7 +11,7 @@ from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import JSON, ColumnElement, String, bindparam, func
+from sqlalchemy import JSON, ColumnElement, String, bindparam, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -61,8 +61,11 @@ def _member(table: type[Table], name: str) -> Sortable:
     if not isinstance(key.type, (String, AutoString)):
         return Sortable(key, nullable, partial(_value, name), TypeAdapter(kind), key.is_not(None))
     if (key.type.length or TEXT_LENGTH + 1) > TEXT_LENGTH:
-        key = func.substr(key, 1, TEXT_LENGTH)
-    return Sortable(CodePoints(key), nullable, partial(_text, name), TypeAdapter(kind), key.is_not(None))
+        # Written out, not bound: an index is used for just the expression that it was made of.
+        key = func.substr(key, literal_column("1"), literal_column(str(TEXT_LENGTH)))
+    key = CodePoints(key)
+    # Not by IS NOT NULL, with which SQLite would not begin the walk of an index of an expression.
+    return Sortable(key, nullable, partial(_text, name), TypeAdapter(kind), key >= literal_column("''", String))
 
 
 def _value(name: str, row: Table) -> Any:
