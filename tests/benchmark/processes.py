@@ -1,8 +1,8 @@
 """What a second process brings: two workers on SQLite, two servers behind haproxy on PostgreSQL, next to one.
 
 The cores of a small machine also hold wrk, haproxy and PostgreSQL. So each process has the same small share of a core,
-and finds it free, as on a machine with a core for each. What writes to SQLite has all it can get: who is stopped while
-it has the file's lock keeps all others waiting.
+and finds it free, as on a machine with a core for each. What writes to SQLite has all it can get: who has to pause
+while it has the file's lock keeps all others waiting.
 """
 
 import os
@@ -14,7 +14,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,20 +26,15 @@ from tests.benchmark.rows import fill
 from tests.benchmark.speed import SCRIPT, WORK, migrated
 from tests.servers import PATIENCE, Server, proxy, serving
 
-SHARE = 0.1
+SHARE = 0.2
 """Of a core, for each process."""
-LOOK = 0.02
-"""Seconds between two looks at what a process has had; who is stopped more often does more work for each request."""
+PERIOD = 10_000
+"""Microseconds in which a process has its share."""
+GROUPS = Path("/sys/fs/cgroup")
+"""The control groups of Linux, of version 1 or 2."""
 ROWS = 10_000
 CREATORS = 8
 """Clients that create todos while a process is stopped."""
-CONNECT_FIRST = """local begun = 0
-delay = function()
-  begun = begun + 1
-  return begun > CLIENTS and 0 or 200
-end
-"""
-"""Milliseconds before a client's first request: a process that is stopped already would get none of the connections."""
 MEASURED = ("get one", "list 50", "update", "create")
 WRITES = ("update", "create")
 
@@ -76,10 +71,9 @@ def _compare(database: str, url: str, folder: Path, options: Namespace) -> None:
     for count in (1, 2):
         with _serving(database, url, folder, count) as running:
             for work in (work for work in WORK if work.name in MEASURED):
-                text = SCRIPT.replace("REQUEST", work.request) + CONNECT_FIRST.replace("CLIENTS", str(options.clients))
-                script.write_text(text)
+                script.write_text(SCRIPT.replace("REQUEST", work.request))
                 free = database == "sqlite" and work.name in WRITES
-                with _limited(running.pids, 1 if free else SHARE):
+                with nullcontext() if free else _limited(running.pids):
                     arguments = (script, running.url, options.clients, options.seconds)
                     costs[work.name, count] = run(running.pids[0], *arguments)
     for name in MEASURED:
@@ -120,32 +114,31 @@ def _workers(server: Server, count: int) -> list[int]:
 
 
 @contextmanager
-def _limited(pids: Sequence[int], share: float) -> Iterator[None]:
-    """Stop each process whenever it has had more than its share of a core."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        started, before = time.monotonic(), {pid: _seconds_of_cpu(pid) for pid in pids}
-        while not ended.wait(LOOK):
-            allowed = (time.monotonic() - started) * share
-            for pid in pids:
-                spent = _seconds_of_cpu(pid) - before[pid]
-                os.kill(pid, signal.SIGSTOP if spent > allowed else signal.SIGCONT)
-
-    with ThreadPoolExecutor(1) as thread:
-        watching = thread.submit(watch)
+def _limited(pids: Sequence[int]) -> Iterator[None]:
+    """Give each process its share of a core, by a control group of its own."""
+    is_second = (GROUPS / "cgroup.controllers").exists()
+    parent = GROUPS if is_second else GROUPS / "cpu"
+    quota = f"{SHARE * PERIOD:.0f}"
+    with ExitStack() as stack:
         try:
-            yield
-        finally:
-            ended.set()
-            watching.result()
+            if is_second:
+                (GROUPS / "cgroup.subtree_control").write_text("+cpu")
             for pid in pids:
-                os.kill(pid, signal.SIGCONT)
-
-
-def _seconds_of_cpu(pid: int) -> float:
-    """Of the one thread that serves."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+                group = parent / f"todo_api_{pid}"
+                group.mkdir()
+                stack.callback(group.rmdir)
+                if is_second:
+                    (group / "cpu.max").write_text(f"{quota} {PERIOD}")
+                else:
+                    (group / "cpu.cfs_period_us").write_text(str(PERIOD))
+                    (group / "cpu.cfs_quota_us").write_text(quota)
+                (group / "cgroup.procs").write_text(str(pid))
+                stack.callback((parent / "cgroup.procs").write_text, str(pid))
+        except OSError as error:
+            raise SystemExit(
+                f"tests.benchmark: a process can't be given its share of a core, as root can: {error}"
+            ) from None
+        yield
 
 
 def _stop_one(database: str, url: str, folder: Path, seconds: float) -> str:
