@@ -1,5 +1,7 @@
 """How the command starts on the database that it finds."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,14 @@ LATE = """
 revision = "9996"
 down_revision = "{}"
 """
+
+
+def test_a_process_starts_while_another_one_writes(folder: Path, sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.migrated()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (_, client):
+            assert client.get("/todos").json() == []
 
 
 @pytest.mark.slow

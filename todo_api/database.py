@@ -62,7 +62,8 @@ def parse_url(text: str) -> URL:
 class Database:
     """One database: `writer` has its transactions, `reader` what changes nothing and needs none.
 
-    `engine` is for migrations and the like. `probe` reads by a connection of its own, so that no load keeps it waiting.
+    Of the engines, `engine` is for migrations and the like, and `reading` waits for no other process that writes.
+    `probe` reads by a connection of its own, so that no load keeps it waiting.
     """
 
     writer: Transactions
@@ -72,12 +73,11 @@ class Database:
         self.timeout = timeout
         if url.drivername == sqlite.DRIVER:
             file = DatabaseFile(url.database or "", create=create)
-            self.engine, reading, self.probe = (
+            self.engine, self.reading, self.probe = self._engines = [
                 _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
                 for read_only in (False, True, True)
-            )
-            self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(reading)
-            self._engines = [self.engine, reading, self.probe]
+            ]
+            self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(self.reading)
         else:
             # A ping costs 50 of 420 µs. To ask the driver whether it has seen the end of the connection costs nothing,
             # but it sees it too late: one killed just before a request was a 503 now and then.
@@ -85,11 +85,11 @@ class Database:
                 _engine(url, pool_size=size, connect_args=_connect_args(url, timeout), pool_pre_ping=True)
                 for size in (POOL_SIZE, 1)
             ]
-            reading, self.probe = (
+            self.reading, self.probe = (
                 engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.engine, probe)
             )
             self.writer = PooledTransactions(self.engine, locks=True)
-            self.reader = PooledTransactions(reading, locks=False)
+            self.reader = PooledTransactions(self.reading, locks=False)
 
     async def dispose(self) -> None:
         await self.writer.dispose()

@@ -29,7 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         database = Database(settings.database_url, timeout=settings.database_timeout)
         try:
-            await check_schema(database.engine)
+            await check_schema(database.reading)
             with rare_garbage_collection():
                 yield {
                     "database": database,
