@@ -52,7 +52,10 @@ class _FairQueue(AsyncAdaptedQueue[Any]):
             return await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # it came too late: the next one takes it
-                self.put_nowait(turn.result())
+                if turn.exception() is None:
+                    self.put_nowait(turn.result())
+                else:
+                    self.wake()
             raise
 
 
