@@ -23,7 +23,7 @@ from todo_api.transactions import Values
 MAX_GROUP: Final = 64
 """Writes in a group at the most, as the first of them waits for the last."""
 MAX_TIME: Final = 0.05
-"""Seconds after which no further write joins a group."""
+"""Seconds after which a group is committed with the next write that ends, however many come."""
 
 
 class _InPlace:

@@ -162,10 +162,10 @@ def _stop_one(database: str, url: str, folder: Path, seconds: float) -> str:
 
     with _serving(database, url, folder, 2) as running, ThreadPoolExecutor(CREATORS) as threads:
         runs = [threads.submit(create, running.url) for _ in range(CREATORS)]
-        time.sleep(seconds)
+        time.sleep(seconds)  # in which todos are created
         os.kill(running.pids[0], signal.SIGTERM)
         before = len(created)
-        time.sleep(seconds)
+        time.sleep(seconds)  # the same, by the other process alone
         ended.set()
         for each in runs:
             each.result()
