@@ -67,7 +67,6 @@ def _known_zone(name: str) -> str:
 class Due(Filter):
     """What is due before or after, overdue, or due at all; a day counts by that day in the zone `tz`."""
 
-    is_range = True
     virtual_member = "due"
     """What a list can be sorted by: the day or the instant, whichever there is."""
 
@@ -152,9 +151,12 @@ class Due(Filter):
                     where.append(column(table, "complete") == false())
         return Restriction(where)
 
-    def order(self, member: str, sent: Mapping[str, Any]) -> str | None:
-        ranges = "due_before" in sent or "due_after" in sent or sent.get("overdue") or sent.get("has_due")
-        return self.virtual_member if ranges else None
+    def order(self, member: str, kinds: Sequence[str]) -> str:
+        ranges = {"due_before", "due_after", "overdue", "has_due"}
+        return "id" if ranges.isdisjoint(kinds) else self.virtual_member
+
+    def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+        return [] if kinds == ("not_overdue",) else [kinds]
 
     def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
         key = self.key(table, member)

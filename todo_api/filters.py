@@ -18,6 +18,7 @@ from sqlalchemy import (
     TableClause,
     and_,
     bindparam,
+    select,
 )
 from sqlalchemy import column as sql_column
 from sqlalchemy.ext.compiler import compiles
@@ -71,7 +72,7 @@ class Restriction(NamedTuple):
 
 
 class BesideIndex(FunctionElement[bool]):
-    """A condition that rows are checked by once they are found: SQLite chooses no index for it."""
+    """A condition, or what to sort by, that SQLite chooses no index for: rows are found by another one."""
 
     inherit_cache = True
 
@@ -89,9 +90,6 @@ def _signed(element: BesideIndex, compiler: SQLCompiler, **options: Any) -> str:
 class Filter:
     """The base of every filter."""
 
-    is_range = False
-    """Whether it bounds what a list can be sorted by."""
-
     def parameters(self, member: str, field: FieldInfo) -> Parameters:
         """Its query parameters, by name."""
         raise NotImplementedError
@@ -104,6 +102,10 @@ class Filter:
         """What it adds to a statement for these kinds of `bind`."""
         raise NotImplementedError
 
+    def check(self, table: type[Table], member: str, kinds: Sequence[str]) -> Sequence[ColumnElement[bool]]:
+        """The same for SQLite, with no index: for rows that are found by another one."""
+        return [BesideIndex(each) for each in self.restrict(table, member, kinds, "sqlite").where]
+
     def nearby(self, kinds: Sequence[str], *, descending: bool) -> Sequence[str]:
         """Kinds that restrict a list in the order of the id to what is near the place where a page begins.
 
@@ -115,12 +117,16 @@ class Filter:
         """What a list can be sorted by that is no member."""
         return {}
 
-    def order(self, member: str, sent: Mapping[str, Any]) -> str | None:
-        """The member that the list is sorted by unless it is told otherwise, so that a range is one walk of an index.
+    def order(self, member: str, kinds: Sequence[str]) -> str:
+        """By what the rows are in order that its index leads to: `id`, or a member that is null in none of them.
 
-        No row of such a list has null there.
+        A list is in the order of the first such member unless it is told otherwise.
         """
-        return None
+        return "id"
+
+    def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+        """The kinds for which an index leads to rows, those apart for which it can do so alone."""
+        return [kinds]
 
 
 @cache
@@ -177,7 +183,6 @@ class OneOf(Filter):
 class _Range(Filter):
     """A parameter that bounds the member; the list is then in the order of the member."""
 
-    is_range = True
     compare: Any
     words: str
 
@@ -198,7 +203,7 @@ class _Range(Filter):
         key = column(table, member)
         return Restriction([self.compare(key, bindparam(self.name, type_=key.type))])
 
-    def order(self, member: str, sent: Mapping[str, Any]) -> str | None:
+    def order(self, member: str, kinds: Sequence[str]) -> str:
         return member
 
 
@@ -247,11 +252,18 @@ class Tagged(Filter):
         return Bound(tuple(values), values)
 
     def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
+        return Restriction([], [self._join(table, member, kind) for kind in kinds])
+
+    def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+        return [(kind,) for kind in kinds]
+
+    def check(self, table: type[Table], member: str, kinds: Sequence[str]) -> Sequence[ColumnElement[bool]]:
+        row_id = column(table, "id")
+        joins = [self._join(table, member, kind) for kind in kinds]
+        return [select(row_id).select_from(each.target).where(each.on).correlate(table).exists() for each in joins]
+
+    def _join(self, table: type[Table], member: str, kind: str) -> Join:
         name = f"{table.__tablename__}_{member}"
-        joins = []
-        for kind in kinds:
-            tags = IndexTable(name, *(sql_column(each) for each in ("owner", "tag", "id"))).alias()
-            key: ColumnElement[int] = tags.c.id
-            same_owner = tags.c.owner == column(table, "owner")
-            joins.append(Join(tags, and_(same_owner, tags.c.tag == bindparam(kind), key == column(table, "id")), key))
-        return Restriction([], joins)
+        tags = IndexTable(name, *(sql_column(each) for each in ("owner", "tag", "id"))).alias()
+        same_row = and_(tags.c.owner == column(table, "owner"), tags.c.id == column(table, "id"))
+        return Join(tags, and_(same_row, tags.c.tag == bindparam(kind)), tags.c.id)

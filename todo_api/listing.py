@@ -6,7 +6,6 @@ a page, and the fingerprint of the query that it belongs to.
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2s
 from typing import Annotated, Any, TypeVar
@@ -15,17 +14,18 @@ from urllib.parse import urlencode
 from annotated_types import MaxLen
 from fastapi import Response
 from pydantic import Field, StringConstraints
-from sqlalchemy import Integer, Row, bindparam, func
+from sqlalchemy import Row, func
 from sqlmodel import select
-from sqlmodel.sql.expression import Select, SelectOfScalar
+from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.fields import Digits, TrueOrFalse
 from todo_api.methods import JSON
+from todo_api.pages import Selection, find, orders
 from todo_api.problems import Invalid, InvalidValue
-from todo_api.query import Query, Shape, joined, restricted, restrictions
+from todo_api.query import Query, Shape, restricted
 from todo_api.session import Session
-from todo_api.sorting import Range, Term, conditions, ranges, read_sort, sortables
-from todo_api.table import Table, column, member_names, write_rows
+from todo_api.sorting import Term, read_sort, sortables
+from todo_api.table import Table, write_rows
 
 T = TypeVar("T", bound=Table)
 
@@ -75,27 +75,16 @@ class Listing(Query[T]):
         proxy. The rows go from the database to JSON without an object of the class for each, at a third of the cost.
         """
         dialect = session.dialect
-        shape, filtered = self.restrict(dialect)
-        implied = tuple(name for each, member, sent in self.sent_filters() if (name := each.order(member, sent)))
-        terms = read_sort(self.table, (implied[0] if implied else "id") if self.sort is None else self.sort)
+        shape, values = self.restrict(dialect)
+        terms = read_sort(self.table, next(iter(orders(shape)), "id") if self.sort is None else self.sort)
         after = None if self.cursor is None else self._read(self.cursor, terms)
-        values = filtered | {f"after_{number}": value for number, value in enumerate(after or ())}
-        rows: list[Any] = []
-        for tried in (*nearby(shape, terms[0]), shape):
-            rows = []
-            for states in ranges(self.table, terms, after, implied):
-                missing = self.limit + 1 - len(rows)
-                if missing:
-                    statement = page_statement(self.table, tried, dialect, terms, states, implied)
-                    rows += await session.fetch(statement, values | {"limit": missing})
-            if len(rows) > self.limit:
-                break
+        rows = await find(session, Selection(self.table, shape, terms, dialect), values, after, self.limit + 1)
         headers = {}
         if len(rows) > self.limit:
             del rows[self.limit :]
             headers["Link"] = f'<?{self._next(rows[-1], terms)}>; rel="next"'
         if self.count:
-            total = await session.scalar(count_statement(self.table, shape, dialect), filtered)
+            total = await session.scalar(count_statement(self.table, shape, dialect), values)
             headers["X-Total-Count"] = str(total)
         return Response(write_rows(self.table, rows), media_type=JSON, headers=headers)
 
@@ -123,29 +112,6 @@ class Listing(Query[T]):
 
     def _fingerprint(self) -> str:
         return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
-
-
-def nearby(shape: Shape, order: Term) -> Iterator[Shape]:
-    """The shapes for what is near the place where a page begins, in which it is looked for first."""
-    for number, (each, member, kinds) in enumerate(shape if order.name == "id" else ()):
-        for kind in each.nearby(kinds, descending=order.descending):
-            yield (*shape[:number], (each, member, (*kinds, kind)), *shape[number + 1 :])
-
-
-# The statement of each kind of query is made once: building one costs a quarter of a request.
-@lru_cache(maxsize=512)
-def page_statement(
-    table: type[Table], shape: Shape, dialect: str, terms: tuple[Term, ...], states: Range, present: tuple[str, ...]
-) -> Select[Any]:
-    """The rows of one range of the order; bound are the filters, the values of the cursor as `after_…`, and `limit`."""
-    filters, joins = restrictions(table, shape, dialect, pinned=states[:1] == ("equal",))
-    ids = [*(join.key for join in joins), column(table, "id")]
-    where, order = conditions(table, terms, states, ids, present)
-    members: Any = [column(table, name) for name in member_names(table)]
-    selected: Select[Any] = select(*members)
-    # The cursor before the filters: of two bounds of a walk, SQLite begins at the one that is named first.
-    statement = joined(selected, joins).where(*where, *filters)
-    return statement.order_by(*order).limit(bindparam("limit", type_=Integer))
 
 
 @lru_cache(maxsize=512)

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError, create_model
 from sqlalchemy import ColumnElement, Select
 
-from todo_api.filters import BesideIndex, Filter, Join, filters_of
+from todo_api.filters import Filter, Join, filters_of
 from todo_api.table import Table, column
 
 T = TypeVar("T", bound=Table)
@@ -111,20 +111,10 @@ def restricted(statement: S, table: type[Table], shape: Shape, dialect: str) -> 
     return joined(statement, joins).where(*where), joins[0].key if joins else column(table, "id")
 
 
-def restrictions(
-    table: type[Table], shape: Shape, dialect: str, *, pinned: bool = False
-) -> tuple[list[ColumnElement[bool]], list[Join]]:
-    """What the filters of a shape add to a statement.
-
-    `pinned` says that it asks for one value of what they bound: SQLite, told of the bounds too, would walk all ids.
-    """
-    where: list[ColumnElement[bool]] = []
-    joins: list[Join] = []
-    for each, member, kinds in shape:
-        found = each.restrict(table, member, kinds, dialect)
-        where += map(BesideIndex, found.where) if pinned and each.is_range else found.where
-        joins += found.joins
-    return where, joins
+def restrictions(table: type[Table], shape: Shape, dialect: str) -> tuple[list[ColumnElement[bool]], list[Join]]:
+    """What the filters of a shape add to a statement."""
+    found = [each.restrict(table, member, kinds, dialect) for each, member, kinds in shape]
+    return [where for each in found for where in each.where], [join for each in found for join in each.joins]
 
 
 def joined(statement: S, joins: Iterable[Join]) -> S:

@@ -1,7 +1,9 @@
 """Search: words that must all occur in the text of some members."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from operator import add
 from typing import Annotated, Any
 
 from annotated_types import MaxLen, MinLen
@@ -41,44 +43,50 @@ class Words(Filter):
         return {self.name: (Annotated[Line, MinLen(1), MaxLen(200)] | None, described)}
 
     def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
-        words = dict.fromkeys(sent[self.name].split())
-        indexed = [word for word in words if _INDEXED[dialect].search(word)]
-        values = {
-            f"{self.name}_part_{number}": word.lower() for number, word in enumerate(words) if word not in indexed
-        }
+        words: dict[str, str] = {}
+        for number, word in enumerate(dict.fromkeys(sent[self.name].split())):
+            words[f"{self.name}_{'word' if _INDEXED[dialect].search(word) else 'part'}_{number}"] = word
         if dialect == "postgresql":
-            values |= {f"{self.name}_like_{number}": _like_pattern(word) for number, word in enumerate(indexed)}
-        elif indexed:
-            values[f"{self.name}_match"] = " ".join('"' + word.replace('"', '""') + '"' for word in indexed)
-        return Bound(tuple(values), values)
+            return Bound(tuple(words), words | {kind: _like_pattern(words[kind]) for kind in self._indexed(words)})
+        return Bound(tuple(words), words)
 
     def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
-        text = search_text(*(column(table, name) for name in self.members))
-        where: list[ColumnElement[bool]] = []
-        joins = []
-        for kind in kinds:
-            value = bindparam(kind, type_=String)
-            if kind == f"{self.name}_match":
-                index = IndexTable(f"{table.__tablename__}_search", sql_column("rowid", Integer))
-                found: ColumnElement[str] = literal_column(index.name)
-                key: ColumnElement[int] = index.c.rowid
-                where.append(found.op("MATCH", is_comparison=True)(value))
-                # The sign keeps SQLite from looking each row up in the index instead, at milliseconds a row.
-                joins.append(Join(index, column(table, "id") == literal_column(f"+{index.name}.rowid", Integer), key))
-            elif kind in self._blocks:
-                where += _in_blocks(table, *self._blocks[kind])
-            elif kind.startswith(f"{self.name}_like"):
-                where.append(text.like(value))
-            else:
-                # Not by LIKE, for which PostgreSQL would read the whole index, or take the word for a rare one.
-                where.append((func.instr if dialect == "sqlite" else func.strpos)(text, value) > 0)
-        return Restriction(where, joins)
+        indexed = self._indexed(kinds)
+        blocks = [where for kind in kinds if kind in self._blocks for where in _in_blocks(table, *self._blocks[kind])]
+        others = [kind for kind in kinds if kind not in indexed and kind not in self._blocks]
+        if dialect == "postgresql":
+            likes = [self._text(table).like(_folded(kind)) for kind in indexed]
+            # Not by LIKE, for which it would read the whole index, or take the word for a rare one.
+            return Restriction(
+                [*likes, *blocks, *(func.strpos(self._text(table), _folded(kind)) > 0 for kind in others)]
+            )
+        checks = self.check(table, member, others)
+        if not indexed:
+            return Restriction(checks)
+        index = IndexTable(f"{table.__tablename__}_search", sql_column("rowid", Integer))
+        name: ColumnElement[str] = literal_column(index.name)
+        match = name.op("MATCH", is_comparison=True)(reduce(add, map(_as_phrase, indexed)))
+        # The sign keeps SQLite from looking each row up in the index instead, at milliseconds a row.
+        same_row = column(table, "id") == literal_column(f"+{index.name}.rowid", Integer)
+        return Restriction([match, *checks], [Join(index, same_row, index.c.rowid)])
+
+    def check(self, table: type[Table], member: str, kinds: Sequence[str]) -> Sequence[ColumnElement[bool]]:
+        return [func.instr(self._text(table), _folded(kind)) > 0 for kind in kinds]
+
+    def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
+        return [(kind,) for kind in self._indexed(kinds)]
 
     def nearby(self, kinds: Sequence[str], *, descending: bool) -> Sequence[str]:
         # One word alone is read in the order of the ids, or is so rare that to sort its rows costs little.
-        if len(kinds) < 2 or not any(kind.startswith(f"{self.name}_like") for kind in kinds):
+        if len(kinds) < 2 or not self._indexed(kinds):
             return ()
         return [kind for kind, (_, sign) in self._blocks.items() if (sign == "-") is descending]
+
+    def _indexed(self, kinds: Iterable[str]) -> list[str]:
+        return [kind for kind in kinds if kind.startswith(f"{self.name}_word")]
+
+    def _text(self, table: type[Table]) -> ColumnElement[str]:
+        return search_text(*(column(table, name) for name in self.members))
 
 
 BLOCKS = (2, 12)
@@ -117,6 +125,17 @@ def search_text(first: ColumnElement[Any], *others: ColumnElement[Any]) -> Colum
     return func.lower(text)
 
 
+def _folded(kind: str) -> ColumnElement[str]:
+    """The word of a kind in lower case: by the database, which knows what its lower() makes of the text."""
+    return func.lower(bindparam(kind, type_=String))
+
+
+def _as_phrase(kind: str) -> ColumnElement[str]:
+    """The word of a kind as FTS5 wants it, with a space behind it for the next one."""
+    mark, end = literal_column("'\"'", String), literal_column("'\" '", String)
+    return mark + func.replace(bindparam(kind, type_=String), mark, mark + mark) + end
+
+
 _INDEXED = {"sqlite": re.compile("..."), "postgresql": re.compile(r"[^\W_]{3}")}
 """Words of which an index holds a run of three characters: on PostgreSQL of letters and digits alone."""
 
@@ -124,5 +143,5 @@ _WILD = re.compile(r"[\\%_]")
 
 
 def _like_pattern(word: str) -> str:
-    """The LIKE pattern of text that holds `word` in any case; `%` and `_` stand for themselves."""
-    return "%" + _WILD.sub(r"\\\g<0>", word.lower()) + "%"
+    """The LIKE pattern of text that holds `word`; `%` and `_` stand for themselves."""
+    return "%" + _WILD.sub(r"\\\g<0>", word) + "%"

@@ -8,6 +8,7 @@ come or go meanwhile move no other row to another page.
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import cache, partial
+from operator import ge, gt, le, lt
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import TypeAdapter
@@ -117,9 +118,7 @@ def ranges(
     """The ranges of the order, from the values of a cursor on; `present` are terms that filters leave no null of."""
     nullable = [sortables(table)[term.name].nullable and term.name not in present for term in terms]
     if after is None:
-        yield ("some",) if nullable[0] else ()
-        if nullable[0]:
-            yield ("null",)
+        yield ()
         return
     equal: list[State] = ["null" if value is None else "equal" for value in after]
     for number in reversed(range(len(terms))):
@@ -129,37 +128,58 @@ def ranges(
                 yield (*equal[:number], "null")
 
 
+class Conditions(NamedTuple):
+    """What a range comes to: the WHERE of its terms with one value, in their order, that of the next one, the ORDER BY.
+
+    The ORDER BY is of keys, each with whether it is descending.
+    """
+
+    pinned: list[ColumnElement[bool]]
+    bounds: list[ColumnElement[bool]]
+    order: list[tuple[ColumnElement[Any], bool]]
+
+
+def pinned(states: Range) -> int:
+    """How many terms have one value in a range."""
+    return sum(state in ("equal", "null") for state in states)
+
+
 def conditions(
     table: type[Table],
     terms: Sequence[Term],
     states: Range,
     ids: Sequence[ColumnElement[Any]],
     present: Collection[str],
-) -> tuple[list[ColumnElement[bool]], list[ColumnElement[Any]]]:
+    *,
+    until: bool = False,
+) -> Conditions:
     """The WHERE and the ORDER BY of a range; its bound parameters are `after_0` and so on.
 
-    `ids` are the id of a row as each index that leads to the rows has it, and as the row itself.
+    `ids` are the id of a row as each index that leads to the rows has it, and as the row itself. `until` says that the
+    range ends before the value `until` of its first term without one value, or with this value, if it is that of an id.
     """
-    where: list[ColumnElement[bool]] = []
-    order: list[ColumnElement[Any]] = []
+    found = Conditions([], [], [])
     for number, (name, descending) in enumerate(terms):
         sortable = sortables(table)[name]
         key, *others = ids if name == "id" else [sortable.key]
         state = states[number] if number < len(states) else "free"
         value = bindparam(f"after_{number}", type_=key.type)
         if state == "equal":
-            where.append(key == value)
-        elif state == "beyond":
-            where.append(key < value if descending else key > value)
-            # The same of what is joined by the id: PostgreSQL would walk that from the first one on.
-            where += (BesideIndex(each < value if descending else each > value) for each in others)
-        elif state == "some":
-            where.append(sortable.present)
+            found.pinned.append(key == value)
         elif state == "null":
-            where.append(key.is_(None))
+            found.pinned.append(key.is_(None))
+        elif until and not found.order:
+            compare = (ge if descending else le) if name == "id" else (gt if descending else lt)
+            found.bounds.append(compare(key, bindparam("until", type_=key.type)))
+        if state == "some":
+            found.bounds.append(sortable.present)
+        elif state == "beyond":
+            found.bounds.append(key < value if descending else key > value)
+            # The same of what is joined by the id: PostgreSQL would walk that from the first one on.
+            found.bounds.extend(BesideIndex(each < value if descending else each > value) for each in others)
         if state in ("beyond", "some", "free"):
             # Without need it would cost the walk of an index: databases sort by it, though it is the same in all rows.
             if state == "free" and sortable.nullable and name not in present:
-                order.append(key.is_(None))
-            order.append(key.desc() if descending else key)
-    return where, order
+                found.order.append((key.is_(None), False))
+            found.order.append((key, descending))
+    return found

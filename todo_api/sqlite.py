@@ -7,8 +7,10 @@ that finds the database locked by another process sleeps in the loop and tries a
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any, Self, cast
 
 from sqlalchemy import URL
@@ -57,7 +59,23 @@ class _Connection(FileConnection):
 
 
 def _lower(text: str | None) -> str | None:
-    return text and text.lower()
+    """Text as FTS5 compares it: each character for itself, not two for one, and every sigma the same."""
+    if text is None or text.isascii():
+        return text and text.lower()
+    return text.translate(_lower_case())
+
+
+@cache
+def _lower_case() -> dict[int, str]:
+    characters = map(chr, range(sys.maxunicode + 1))
+    return {ord(each): lower for each in characters if (lower := _lower_one(each)) != each}
+
+
+def _lower_one(character: str) -> str:
+    for lower in (character.casefold(), character.lower()):
+        if len(lower) == 1:
+            return lower
+    return character
 
 
 class UtcText(DATETIME):

@@ -66,7 +66,7 @@ class Direct:
         def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
             found.append((statement, parameters))
 
-        engine = self._state["database"].reader.sync_engine
+        engine = self._state["database"].reading.sync_engine
         event.listen(engine, "before_cursor_execute", note)
         try:
             await self.get("/todos", query)
@@ -76,7 +76,7 @@ class Direct:
 
     async def plan(self, statement: str, parameters: Any) -> str:
         """How the database goes about it."""
-        reader = self._state["database"].reader
+        reader = self._state["database"].probe  # whose connection nothing else has
         word = "EXPLAIN QUERY PLAN" if reader.dialect.name == "sqlite" else "EXPLAIN (ANALYZE)"
         async with reader.connect() as connection:
             # run_sync: SQLite in place never waits, at which the plain way would take offence.
