@@ -58,7 +58,7 @@ def listed(request: pytest.FixtureRequest) -> Iterator[tuple[TestClient, list[To
             for caller in (bob, alice):
                 assert client.post("/todos/bulk", json=some_todos(dice, count), headers=caller).status_code == 201
         assert client.patch("/todos?priority=1", json={"notes": "changed"}, headers=alice).status_code == 200
-        client.headers = alice  # type: ignore[assignment]  # httpx takes more than it says
+        client.headers = alice
         yield client, client.get("/todos?limit=500").json()
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event, make_url
 from tests.applications import in_process
 from tests.benchmark.rows import fill
 from tests.databases import PostgreSQL, SQLite
+from todo_api import pages
 
 Statements = list[tuple[str, Any]]
 
@@ -117,13 +118,14 @@ def pages_of(url: str, query: str) -> Statements:
         assert answer.status_code == 200
         if link := answer.headers.get("link"):
             assert client.get("/todos" + link.split(">")[0].removeprefix("<")).status_code == 200
-    pages = [each for each in found if each[0].startswith("SELECT todo_items")]  # not what the start asks for
-    assert pages
-    return pages
+    sent = [each for each in found if each[0].startswith("SELECT todo_items")]  # not what the start asks for
+    assert sent
+    return sent
 
 
 @pytest.mark.parametrize("query", PAGES)
-def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str) -> None:
+def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "LOOKS", ((10, 200), (20, 400)))  # as if the file held many more
     with closing(sqlite3.connect(str(make_url(filled).database))) as connection:
         connection.create_function("lower", 1, str.lower, deterministic=True)
         for statement, parameters in pages_of(filled, query):
@@ -138,6 +140,31 @@ def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str) -> No
             if "sort" in query or "_after" in query or "_before" in query:
                 # Behind a cursor the walk begins at its value, not at its id.
                 assert not [step for step in plan if "ix_todo_items_owner_id " in step and "sort=-id" not in query]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("q=milk&sort=-created_at", "ix_todo_items_owner_created_at_id"),
+        ("tag=milk&sort=position", "ix_todo_items_owner_position_id"),
+        ("q=zeppelin&sort=-created_at", "VIRTUAL TABLE INDEX"),
+        ("tag=zeppelin&sort=position", "sqlite_autoindex_todo_items_tags_1"),
+        ("sort=complete,position", "ix_todo_items_owner_position_id"),
+    ],
+)
+def test_an_order_is_walked_unless_few_match_on_sqlite(
+    filled: str, query: str, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LOOKS", ((10, 200), (20, 400)))
+    with closing(sqlite3.connect(str(make_url(filled).database))) as connection:
+        connection.create_function("lower", 1, str.lower, deterministic=True)
+        with in_process(database_url=filled) as client, statements() as found:
+            assert client.get(f"/todos?{query}&limit=10").status_code == 200
+        statement, parameters = found[-1]
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+
+    assert [step for step in plan if index in step or "PRIMARY KEY (owner=? AND tag=?" in step], plan
+    assert bool([step for step in plan if "TEMP B-TREE" in step]) is ("zeppelin" in query)
 
 
 @pytest.fixture(scope="module")

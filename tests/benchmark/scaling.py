@@ -49,6 +49,12 @@ COMBINED = (
     "complete=false&sort=-created_at",
     "sort=complete,position",
     "sort=-priority,due",
+    f"q={COMMON}&sort=-due",
+    f"q={COMMON}&overdue=true",
+    f"tag={COMMON}&priority_min=1",
+    "has_due=true&sort=position",
+    "priority=8&sort=position",
+    "ids=5&ids=8&sort=-created_at",
 )
 """What clients combine."""
 
