@@ -13,6 +13,7 @@ from tests.applications import as_owner, in_process
 from tests.databases import PostgreSQL
 from tests.test_migrations import execute
 from tests.test_plans import Statements, statements
+from todo_api import pages
 
 Todo = dict[str, Any]
 Headers = dict[str, str]
@@ -98,6 +99,26 @@ def test_several_words_change_all_that_hold_them(searched: str) -> None:
         assert patched.json() == deleted.json() == {"matched": matched, "changed": matched}
         assert ids(client, alice, q="milk bread") == []
         assert ids(client, bob, q="milk bread") == found("bob", "milk bread")
+
+
+@pytest.mark.parametrize("looks", [pages.LOOKS, ((0, 1), (0, 2))])
+def test_upper_and_lower_case_are_the_same_in_every_order(
+    client: TestClient, looks: tuple[tuple[int, int], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LOOKS", looks)
+    for task in ("ΦΩΣ", "Straße", "ÖL für Käse", "ЩИ", "strasse"):
+        client.post("/todos", json={"task": task})
+
+    for words, expected in (
+        ("ΦΩΣ", [1]),
+        ("φωσ", [1]),
+        ("straße", [2]),
+        ("STRASSE", [5]),
+        ("öl KÄSE", [3]),
+        ("щи", [4]),
+    ):
+        for sort in ("id", "position", "created_at,id"):
+            assert ids(client, {}, q=words, sort=sort) == expected, (words, sort)
 
 
 def selects(client: TestClient, query: str) -> Statements:

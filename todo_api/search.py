@@ -57,9 +57,8 @@ class Words(Filter):
         if dialect == "postgresql":
             likes = [self._text(table).like(_folded(kind)) for kind in indexed]
             # Not by LIKE, for which it would read the whole index, or take the word for a rare one.
-            return Restriction(
-                [*likes, *blocks, *(func.strpos(self._text(table), _folded(kind)) > 0 for kind in others)]
-            )
+            parts = [func.strpos(self._text(table), _folded(kind)) > 0 for kind in others]
+            return Restriction([*likes, *blocks, *parts])
         checks = self.check(table, member, others)
         if not indexed:
             return Restriction(checks)
