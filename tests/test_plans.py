@@ -148,7 +148,7 @@ def test_a_page_is_one_walk_of_an_index_on_sqlite(filled: str, query: str, monke
         ("q=milk&sort=-created_at", "ix_todo_items_owner_created_at_id"),
         ("tag=milk&sort=position", "ix_todo_items_owner_position_id"),
         ("q=zeppelin&sort=-created_at", "VIRTUAL TABLE INDEX"),
-        ("tag=zeppelin&sort=position", "sqlite_autoindex_todo_items_tags_1"),
+        ("tag=zeppelin&sort=position", "PRIMARY KEY (owner=? AND tag=?"),
         ("sort=complete,position", "ix_todo_items_owner_position_id"),
     ],
 )
@@ -163,7 +163,7 @@ def test_an_order_is_walked_unless_few_match_on_sqlite(
         statement, parameters = found[-1]
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
 
-    assert [step for step in plan if index in step or "PRIMARY KEY (owner=? AND tag=?" in step], plan
+    assert [step for step in plan if index in step], plan
     assert bool([step for step in plan if "TEMP B-TREE" in step]) is ("zeppelin" in query)
 
 

@@ -93,7 +93,7 @@ class _Page:
                 if await self._has(few, lead, states, values):
                     await self._read(_sorted(selection, states, lead), values)
                     return
-            if null_too:
+            if null_too:  # which no walk has behind the others
                 await self.add((*states, "some"), values)
                 if not self.full:
                     await self.add((*states, "null"), values)
@@ -112,7 +112,7 @@ class _Page:
             if self.full:
                 return
             states = (*states[:number], "beyond")
-        if leads and not (term.name == "id" and number):
+        if leads and not (term.name == "id" and number):  # else the filter's own index has the order of the id
             await self._read(_sorted(selection, states, leads[0]), values)
         else:
             await self._walk(states, values)
@@ -149,7 +149,7 @@ def _nearby(selection: Selection) -> Iterator[Shape]:
 
 
 # The statement of each kind of query is made once: building one costs a quarter of a request.
-_kept = lru_cache(maxsize=512)
+_kept = lru_cache(maxsize=256)
 
 
 @_kept
@@ -176,8 +176,7 @@ def _walk(selection: Selection, states: Range, *, checked: bool = False, until: 
     table, shape, terms, dialect = selection
     number = pinned(states)
     walked = terms[number].name
-    filters: list[ColumnElement[bool]] = []
-    joins: list[Join] = []
+    used = []
     for each, member, kinds in shape:
         order = each.order(member, kinds)
         if checked:
@@ -185,12 +184,8 @@ def _walk(selection: Selection, states: Range, *, checked: bool = False, until: 
         else:
             # Of a range with one value SQLite, told of its bounds too, would walk all ids.
             beside = number > 0 and order not in ("id", walked)
-        if beside and dialect == "sqlite":
-            filters += each.check(table, member, kinds)
-        else:
-            found = each.restrict(table, member, kinds, dialect)
-            filters += found.where
-            joins += found.joins
+        used.append(() if beside and dialect == "sqlite" else kinds)
+    filters, joins = _filters(selection, used)
     ids = [*(join.key for join in joins), column(table, "id")]
     valued, bounds, order_by = conditions(table, terms, states, ids, orders(shape), until=until)
     if walked != "id":
@@ -203,20 +198,13 @@ def _walk(selection: Selection, states: Range, *, checked: bool = False, until: 
 @_kept
 def _sorted(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
     """The rows of a range, found by one index and then sorted."""
-    table, shape, terms, dialect = selection
+    table, shape, terms, _ = selection
     row_id = column(table, "id")
     valued, bounds, order_by = conditions(table, terms, states, [row_id], orders(shape))
-    where: list[ColumnElement[bool]] = [BesideIndex(each) for each in bounds]
+    where, joins = _filters(selection, [lead.kinds if index == lead.number else () for index in range(len(shape))])
+    where += map(BesideIndex, bounds)
     for index, condition in enumerate(valued, len(shape)):
         where.append(condition if index == lead.number else BesideIndex(condition))
-    joins: list[Join] = []
-    for index, (each, member, kinds) in enumerate(shape):
-        if index == lead.number:
-            found = each.restrict(table, member, lead.kinds, dialect)
-            where += found.where
-            joins += found.joins
-            kinds = tuple(kind for kind in kinds if kind not in lead.kinds)
-        where += each.check(table, member, kinds)
     order_by = [(BesideIndex(key), descending) for key, descending in order_by]
     if joins:
         # The ids first: to sort whole rows takes twice the time.
@@ -253,6 +241,20 @@ def _edge(selection: Selection, states: Range) -> Select[Any]:
         bounds += restrictions(table, in_order, dialect)[0]
     key = sortables(table)[walked.name].key
     return _ordered(select(key).where(*bounds), [(key, walked.descending)]).limit(1).offset(_OFFSET)
+
+
+def _filters(selection: Selection, used: Sequence[tuple[str, ...]]) -> tuple[list[ColumnElement[bool]], list[Join]]:
+    """The filters: `used` are the kinds of each that may use an index, the others are checked in each row."""
+    where: list[ColumnElement[bool]] = []
+    joins: list[Join] = []
+    for (each, member, kinds), by_index in zip(selection.shape, used, strict=True):
+        if by_index:
+            found = each.restrict(selection.table, member, by_index, selection.dialect)
+            where += found.where
+            joins += found.joins
+        if others := tuple(kind for kind in kinds if kind not in by_index):
+            where += each.check(selection.table, member, others)
+    return where, joins
 
 
 _LIMIT = bindparam("limit", type_=Integer)
