@@ -50,6 +50,7 @@ COMBINED = (
     "sort=complete,position",
     "sort=-priority,due",
     f"q={COMMON}&sort=-due",
+    f"q={COMMON}&sort=task",  # beyond the limit: all that match stand far from the beginning of this order
     f"q={COMMON}&overdue=true",
     f"tag={COMMON}&priority_min=1",
     "has_due=true&sort=position",
