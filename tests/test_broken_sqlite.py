@@ -95,6 +95,38 @@ def test_a_replaced_database_is_served_from_then_on(
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def put_backup_in_place(database: Path) -> None:
+    """Replace the database by a copy of it that has no write-ahead log until somebody writes to it."""
+    backup = database.with_name(f"{database.name}.backup")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"VACUUM INTO '{backup}'")
+    backup.rename(database)
+
+
+@pytest.mark.parametrize("first", ["GET", "PUT"])
+def test_a_backup_in_the_place_of_the_database_is_refused_once(folder: Path, database: Path, first: str) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        put_backup_in_place(database)
+
+        check_refusal(client.request(first, "/todos/1", json={}), 503, server)
+        for method in ("GET", "PUT", "GET", "GET", "PUT"):
+            assert client.request(method, "/todos/1", json={}).status_code == 200
+
+
+def test_no_write_is_lost_when_the_log_that_a_backup_was_given_is_deleted(folder: Path, database: Path) -> None:
+    with serving_one_todo(folder, database) as (server, client):
+        put_backup_in_place(database)
+        check_refusal(client.put("/todos/1", json={}), 503, server)
+        assert client.put("/todos/1", json={"task": "Kept"}).status_code == 200
+        for suffix in ("-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink()
+
+        check_refusal(client.put("/todos/1", json={"task": "refused"}), 503, server)
+        assert client.put("/todos/1", json={"complete": True}).json()["task"] == "Kept"
+        assert server.stop() == 0
+    assert tasks(database) == ["Kept"]
+
+
 def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
     folder: Path, database: Path, sqlite_backend: SQLite
 ) -> None:

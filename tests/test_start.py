@@ -1,14 +1,17 @@
 """How the command starts on the database that it finds."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.databases import ROOT, Backend, SQLite, migrate
 from tests.servers import PATIENCE, serving, starting
 from tests.test_migrations import execute, newest_revision
+from todo_api.database import Database, parse_url
 
 INTERRUPTED = """
 import time
@@ -66,6 +69,26 @@ LATE = """
 revision = "9996"
 down_revision = "{}"
 """
+
+
+def test_two_processes_open_an_empty_database_before_either_writes_to_it(sqlite_backend: SQLite) -> None:
+    url = parse_url(sqlite_backend.empty())
+
+    def write(connection: Connection) -> None:
+        with connection.begin():
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS made (id INTEGER)")
+
+    async def open_both_and_write() -> None:
+        async with AsyncExitStack() as stack:
+            connections = []
+            for _ in range(2):
+                database = Database(url, create=True)
+                stack.push_async_callback(database.dispose)
+                connections.append(await stack.enter_async_context(database.engine.connect()))
+            for connection in connections * 2:
+                await connection.run_sync(write)
+
+    asyncio.run(open_both_and_write())
 
 
 def test_a_process_starts_while_another_one_writes(folder: Path, sqlite_backend: SQLite) -> None:

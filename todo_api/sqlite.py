@@ -131,6 +131,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
             execute("PRAGMA cache_size = -16384")  # KiB
             # No mmap: it saves 0.4 µs a read, and a file that was cut or a bad sector would kill the process.
             execute(f"PRAGMA query_only = {self.read_only:d}")
+            execute("PRAGMA user_version")  # the first read opens the write-ahead log, and begins a missing one
             self.file.opened(connection)
 
         return connect

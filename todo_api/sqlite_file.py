@@ -73,7 +73,11 @@ class DatabaseFile:
 
     def check(self, connection: FileConnection) -> None:
         """Raise FileGone, and close what is open, unless `connection` is to the file that is there now: 3 µs."""
-        if connection.identity == self._identity():
+        now = self._identity()
+        if connection.identity == now:
+            return
+        if connection.identity == (now[0], None):  # what only reads can open it before it has a write-ahead log
+            connection.identity = self._opened = now
             return
         self._leave()
         raise FileGone("the database file was deleted or replaced; the next request opens what is there then")
