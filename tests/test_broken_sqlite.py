@@ -127,6 +127,46 @@ def test_no_write_is_lost_when_the_log_that_a_backup_was_given_is_deleted(folder
     assert tasks(database) == ["Kept"]
 
 
+def test_a_deleted_log_is_seen_behind_a_symbolic_link(folder: Path, database: Path) -> None:
+    link = folder / "link.db"
+    link.symlink_to(database)
+    with serving_one_todo(folder, link) as (server, client):
+        for suffix in ("-wal", "-shm"):
+            Path(f"{database}{suffix}").unlink()
+
+        check_refusal(client.post("/todos", json={"task": "refused"}), 503, server)
+        assert client.post("/todos", json={"task": "Buy bread"}).status_code == 201
+        assert server.stop() == 0
+    assert tasks(database) == ["Buy milk", "Buy bread"]
+
+
+def test_what_a_symbolic_link_leads_to_is_replaced(folder: Path, database: Path, sqlite_backend: SQLite) -> None:
+    other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+    with sqlite3.connect(other) as connection:
+        rows = [(f"Other {number}",) for number in range(300)]
+        connection.executemany("INSERT INTO todo_items (owner, task, complete) VALUES ('local', ?, false)", rows)
+    connection.close()
+    link = folder / "link.db"
+    link.symlink_to(database)
+    with serving_one_todo(folder, link) as (server, client):
+        moved = database.with_name(f"{database.name}.moved")
+        database.rename(moved)
+        other.rename(database)  # beside the write-ahead log of the file that was there
+
+        check_refusal(client.get("/todos/1"), 503, server)
+        assert client.get("/todos/300").json()["task"] == "Other 299"
+        assert client.delete("/todos?q=Other").json()["changed"] == 300
+
+        new_link = folder / "new_link.db"
+        new_link.symlink_to(moved)
+        new_link.rename(link)
+        check_refusal(client.get("/todos/1"), 503, server)
+        assert client.post("/todos", json={"task": "Go on"}).status_code == 201
+        assert server.stop() == 0
+    assert tasks(database) == []
+    assert tasks(moved) == ["Buy milk", "Go on"]
+
+
 def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
     folder: Path, database: Path, sqlite_backend: SQLite
 ) -> None:

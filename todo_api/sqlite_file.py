@@ -38,8 +38,7 @@ class DatabaseFile:
 
     def __init__(self, path: str, *, create: bool = False) -> None:
         self._path = str(Path(path).absolute())
-        self._wal = f"{self._path}-wal"
-        self._shm = f"{self._path}-shm"
+        self._find_log()
         self._mode = "rwc" if create else "rw"  # a server does not make an empty database out of a deleted one
         self._opened: _Identity = (None, None)
         self._connections: WeakSet[FileConnection] = WeakSet()
@@ -51,6 +50,7 @@ class DatabaseFile:
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
             self._leave()
+        self._find_log()
         main, wal = self._identity()
         for beside in (self._wal, self._shm):
             with suppress(OSError):  # it is not there, or somebody else's
@@ -100,6 +100,7 @@ class DatabaseFile:
 
         Nothing of ours is open. As long as the file is locked, nobody else can open it and begin a log for it.
         """
+        self._find_log()
         with ExitStack() as stack, suppress(OSError):
             is_logging = False
             with suppress(OSError):  # a file that can't be written to can't be locked
@@ -117,6 +118,11 @@ class DatabaseFile:
         with suppress(FileNotFoundError), Path(self._shm).open("r+b") as file:
             return not _lock(file, _LOGGING)
         return False
+
+    def _find_log(self) -> None:
+        """Look where the write-ahead log is: beside the file that a symbolic link leads to, not beside the link."""
+        path = os.path.realpath(self._path)
+        self._wal, self._shm = f"{path}-wal", f"{path}-shm"
 
     def _identity(self) -> _Identity:
         return _inode(self._path), _inode(self._wal)
