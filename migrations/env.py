@@ -17,7 +17,8 @@ from todo_api.startup import StartupError, connect
 
 ADVISORY_LOCK = 0x746F646F  # "todo"
 """Held on PostgreSQL by the one process that migrates."""
-
+PATIENCE = 600
+"""Seconds that another process may take to migrate a SQLite database, or to write to it."""
 
 BESIDE = re.compile("todo_items_")
 """Begins the names of what the migrations keep beside a table for its lists, and no model declares."""
@@ -62,7 +63,7 @@ def configure(**options: Any) -> None:
 
 
 async def main() -> None:
-    database = Database(load_settings().database_url, create=True)
+    database = Database(load_settings().database_url, timeout=PATIENCE, create=True)
     try:
         async with connect(database.engine) as connection:
             await connection.run_sync(run)

@@ -99,6 +99,34 @@ def test_a_process_starts_while_another_one_writes(folder: Path, sqlite_backend:
             assert client.get("/todos").json() == []
 
 
+SLOW = """
+import time
+
+revision = "9995"
+down_revision = "{}"
+
+
+def upgrade() -> None:
+    print("half way", flush=True)
+    time.sleep(7)
+"""
+
+
+@pytest.mark.slow
+def test_a_process_waits_for_the_one_that_migrates(
+    folder: Path, backend: Backend, request: pytest.FixtureRequest
+) -> None:
+    path = ROOT / "migrations" / "versions" / "9995_slow.py"
+    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+    url = old_database(backend)
+    path.write_text(SLOW.format(newest_revision()))
+    with starting(folder, TODO_DATABASE_URL=url) as migrating:
+        migrating.wait_until_said("half way")
+        with serving(folder, TODO_DATABASE_URL=url) as (_, client):
+            assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk"]
+        migrating.wait_until_ready()
+
+
 @pytest.mark.slow
 def test_workers_that_cannot_start_end_the_command(
     folder: Path, sqlite_backend: SQLite, request: pytest.FixtureRequest
