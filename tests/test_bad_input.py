@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
+from todo_api.strict import MAX_BODY_SIZE
+
 JSON = {"content-type": "application/json"}
 WITH_BODY = [("POST", "/todos"), ("PUT", "/todos/1"), ("PATCH", "/todos/1")]
 ALL = [*WITH_BODY, ("GET", "/todos"), ("GET", "/todos/1"), ("DELETE", "/todos/1")]
@@ -67,6 +69,7 @@ BAD_MEMBERS = {
     "a bare number": ("", "5"),
     "null": ("", "null"),
     "an empty body": ("", ""),
+    "a lone surrogate in notes": ("/notes", r'{"task": "x", "notes": "\ud800"}'),
     "a surrogate as a name": ("", r'{"task": "x", "\ud800": 1}'),
 }
 
@@ -141,14 +144,14 @@ def test_a_charset_beside_the_media_type_does_no_harm(client: TestClient) -> Non
 
 
 def test_a_body_over_the_limit_is_refused_when_its_length_is_declared(client: TestClient) -> None:
-    answer = client.post("/todos", content=b'{"task": "x"}'.ljust(64 * 1024 + 1), headers=JSON)
+    answer = client.post("/todos", content=b'{"task": "x"}'.ljust(MAX_BODY_SIZE + 1), headers=JSON)
 
     assert answer.status_code == 413
     assert answer.json()["type"] == "/problems/too-large"
 
 
 def test_a_body_over_the_limit_is_refused_when_it_comes_in_chunks(client: TestClient) -> None:
-    chunks = iter([b'{"task": "x"}'.ljust(1024)] + [b" " * 1024] * 64)
+    chunks = iter([b'{"task": "x"}'.ljust(1024)] + [b" " * 1024] * (MAX_BODY_SIZE // 1024))
     answer = client.post("/todos", content=chunks, headers=JSON)
 
     assert answer.status_code == 413
@@ -156,7 +159,7 @@ def test_a_body_over_the_limit_is_refused_when_it_comes_in_chunks(client: TestCl
 
 
 def test_a_body_of_just_the_limit_is_read(client: TestClient) -> None:
-    body = b'{"complete": false}'.ljust(64 * 1024)
+    body = b'{"complete": false}'.ljust(MAX_BODY_SIZE)
 
     assert client.put("/todos/1", content=body, headers=JSON).status_code == 200
     assert client.put("/todos/1", content=iter([body[:30], body[30:]]), headers=JSON).status_code == 200

@@ -207,6 +207,18 @@ def forged(*content: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
 
+def test_a_cursor_with_a_value_that_no_row_can_have_is_refused(client: TestClient) -> None:
+    for notes in ("a", "b"):
+        client.post("/todos", json={"task": "x", "notes": notes})
+    link = next_page(client.get("/todos?sort=notes&limit=1"))
+    assert link is not None
+    fingerprint = json.loads(base64.urlsafe_b64decode(parse_qs(urlsplit(link).query)["cursor"][0] + "=="))[0]
+
+    for value, status in (("a", 200), ("\ud800", 422), ("\0", 422), (1, 422)):
+        answer = client.get("/todos", params={"sort": "notes", "cursor": forged(fingerprint, value, 1)})
+        assert answer.status_code == status
+
+
 def test_a_cursor_of_another_query_is_refused(client: TestClient) -> None:
     fill(client, "a", "b", "c")
     link = next_page(client.get("/todos?limit=1"))

@@ -21,7 +21,7 @@ ERRORS = {
     "another method of a file": ("POST", "/docs/swagger-ui.css", {}, None, 405),
     "no JSON": ("POST", "/todos", {"content-type": "application/json"}, b"{", 400),
     "another version": ("PUT", "/todos/1", {"content-type": "application/json", "if-match": '"9"'}, b"{}", 412),
-    "too much": ("POST", "/todos", {"content-type": "application/json"}, b" " * 70_000, 413),
+    "too much": ("POST", "/todos", {"content-type": "application/json"}, b" " * 300_000, 413),
     "another media type": ("POST", "/todos", {"content-type": "text/plain"}, b"x", 415),
     "a bad member": ("POST", "/todos", {"content-type": "application/json"}, b"{}", 422),
     "a bad parameter": ("GET", "/todos?limit=0", {}, None, 422),

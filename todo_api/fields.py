@@ -14,6 +14,9 @@ from todo_api import sqlite
 MAX_INTEGER = 2**53 - 1
 """The largest integer that JSON readers of every language keep exactly (RFC 8259, section 6)."""
 
+MAX_TEXT = 16_384
+"""Characters of a text at the most."""
+
 Id = Annotated[int, Ge(1), Le(MAX_INTEGER)]
 
 BIG_INTEGER = BigInteger().with_variant(Integer, "sqlite")
@@ -80,6 +83,7 @@ Line = Annotated[
 
 Text = Annotated[
     str,
+    StringConstraints(max_length=MAX_TEXT),  # without a constraint Pydantic would let a lone surrogate through
     Matching(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "text", "must be text without control characters"),
 ]
 """Text of any number of lines."""

@@ -7,7 +7,7 @@ from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
 from todo_api.due import Due
-from todo_api.fields import BIG_INTEGER, MAX_INTEGER, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags
+from todo_api.fields import BIG_INTEGER, MAX_INTEGER, MAX_TEXT, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags
 from todo_api.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
 from todo_api.owners import Owned
 from todo_api.search import Words
@@ -39,7 +39,7 @@ class TodoItem(Owned, table=True):
     """What is to be done: 1 to 500 characters on one line; white space around it is dropped."""
     complete: Annotated[bool, Equals()] = Field(default=False, schema_extra={"examples": [False]})
     """Whether it is done; false for a new todo unless sent."""
-    notes: OptionalText = Field(default=None, max_length=16_384, schema_extra={"examples": ["Two litres,\nno sugar"]})
+    notes: OptionalText = Field(default=None, max_length=MAX_TEXT, schema_extra={"examples": ["Two litres,\nno sugar"]})
     """More about it: up to 16,384 characters on any number of lines; null when there are none."""
     due_on: Day | None = Field(default=None, schema_extra={"examples": ["2026-12-24"]})
     """The day on which it is due, in whatever zone one is; null when there is none. Setting it clears `due_at`."""

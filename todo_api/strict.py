@@ -12,7 +12,7 @@ from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, 
 
 MAX_HEAD_SIZE = 8 * 1024
 """Bytes of a request's target and fields at the most."""
-MAX_BODY_SIZE = 64 * 1024
+MAX_BODY_SIZE = 256 * 1024  # the longest todo, with each character as JSON may escape it: \ud83d\ude00
 """Bytes of a request body at the most."""
 LARGER_BODIES = {"/todos/bulk": 1024 * 1024}
 """The same for the paths that take more."""
