@@ -33,6 +33,15 @@ def test_many_are_created_in_their_order_and_answered_as_they_are(client: TestCl
     assert len(tasks(client, "tag=odd&limit=500")) == 250
 
 
+def test_in_bulk_a_todo_without_a_position_gets_the_end_as_one_alone_does(client: TestClient) -> None:
+    sent = [{"task": "a", "position": 100_000_000}, {"task": "b"}, {"task": "c", "position": 5}, {"task": "d"}]
+    alone = [client.post("/todos", json=todo).json()["position"] for todo in sent]
+    client.delete("/todos?has_due=false")
+
+    assert [todo["position"] for todo in client.post("/todos/bulk", json=sent).json()] == alone
+    assert tasks(client, "sort=position") == ["c", "a", "b", "d"]
+
+
 @pytest.mark.parametrize(
     ("pointers", "body"),
     [

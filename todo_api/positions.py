@@ -70,9 +70,10 @@ def place_last(todo: TodoItem) -> dict[str, ColumnElement[int]]:
 async def place_all_last(todos: Sequence[TodoItem], session: Session) -> None:
     """The same for many."""
     last = await session.scalar(select(_LAST))
-    for number, todo in enumerate(todos, 1):
+    for todo in todos:
         if todo.position is None:
-            todo.position = min(last + STEP * number, MAX_INTEGER)
+            todo.position = min(last + STEP, MAX_INTEGER)
+        last = max(last, todo.position)
 
 
 async def move_todo_to(todo: TodoItem, move: Move, session: Session) -> None:
