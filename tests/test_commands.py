@@ -1,5 +1,6 @@
 """The commands, run as a person runs them."""
 
+import socket
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.databases import Backend, SQLite
 from tests.servers import run, serving, starting
+from todo_api.__main__ import parse_arguments
 from todo_api.settings import load_settings
 
 
@@ -124,6 +126,28 @@ def test_a_wrong_setting_is_said_in_one_line_that_names_it(
     assert str(refused.value).startswith(f"todo_api: {line}")
     assert "hunter2" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "65536"], ["--port", "-1"], ["--port", "http"], ["--workers", "0"], ["--workers", "-1"]]
+)
+def test_an_option_out_of_its_range_is_refused_by_its_name(
+    capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse_arguments(load_settings(), arguments)
+    assert refused.value.code == 2
+    assert f"error: argument {arguments[0]}: Input should be" in capsys.readouterr().err
+
+
+def test_a_server_whose_port_is_taken_does_not_say_that_it_serves(sqlite_backend: SQLite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        refused = run("todo_api", "--port", port, TODO_DATABASE_URL=sqlite_backend.empty())
+
+    assert refused.returncode != 0
+    assert "address already in use" in refused.stderr
+    assert "serves" not in refused.stdout
 
 
 NOWHERE = "postgres://me:hunter2@127.0.0.1:1/todo"

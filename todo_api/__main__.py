@@ -3,8 +3,11 @@
 import os
 import signal
 import socket
-from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
 
 from todo_api import commands
 from todo_api.callers import is_loopback
@@ -31,22 +34,35 @@ def main() -> None:
     port = options.port or free_port(options.host)
     address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     docs = f", and describes itself at {address}/docs" if settings.docs else ""
-    print(f"todo_api serves {address}{docs}", flush=True)
-    serve(settings, options.host, port, options.workers)
+    serve(settings, options.host, port, options.workers, f"todo_api serves {address}{docs}")
 
 
 def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) -> Namespace:
     parser = ArgumentParser(prog="python -m todo_api", description="Serve todos over HTTP.")
     parser.add_argument("--host", default=settings.host, help="the address to serve on (default: %(default)s)")
-    parser.add_argument("--port", default=settings.port, type=int, help="the port to serve on (default: %(default)s)")
+    parser.add_argument(
+        "--port", default=settings.port, type=_read("port"), help="the port to serve on (default: %(default)s)"
+    )
     parser.add_argument(
         "--workers",
         default=settings.workers,
-        type=int,
+        type=_read("workers"),
         help="how many processes serve (default: %(default)s)",
     )
     commands.add_to(parser)
     return parser.parse_args(arguments)
+
+
+def _read(name: str) -> Callable[[str], Any]:
+    """Reads an option by the rules of the setting of its name."""
+
+    def read(text: str) -> Any:
+        try:
+            return getattr(Settings.model_validate({name: text}), name)
+        except ValidationError as error:
+            raise ArgumentTypeError(error.errors()[0]["msg"]) from None
+
+    return read
 
 
 def free_port(host: str) -> int:

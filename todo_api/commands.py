@@ -69,7 +69,7 @@ def run(options: Namespace, settings: Settings) -> None:
 
 @asynccontextmanager
 async def _session(settings: Settings) -> AsyncIterator[Session]:
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, timeout=settings.database_timeout)
     try:
         async with connect(database.engine):
             pass  # it can be reached

@@ -36,8 +36,11 @@ FAREWELL = 2.0
 _ABSOLUTE = re.compile(rb"(https?)://([^/@]+)(/.*)?", re.IGNORECASE)
 
 
-def serve(settings: Settings, host: str, port: int, workers: int) -> None:
-    """Serve until a signal says to stop: let the running requests end, and raise that signal again."""
+def serve(settings: Settings, host: str, port: int, workers: int, announcement: str) -> None:
+    """Serve until a signal says to stop: let the running requests end, and raise that signal again.
+
+    The announcement is printed when the port is bound.
+    """
     allow_open_files(settings.max_connections)
     config = Config(
         "todo_api.main:app",
@@ -57,9 +60,10 @@ def serve(settings: Settings, host: str, port: int, workers: int) -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         signal.signal(stop, lambda *_: sys.exit(0))
     if workers == 1:
-        Server(config).run()
+        AnnouncedServer(config, announcement).run()
         return
     supervisor = Supervisor(config, [config.bind_socket()])
+    print(announcement, flush=True)
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         sys.exit(STARTUP_FAILURE)
@@ -75,6 +79,18 @@ def allow_open_files(connections: int) -> None:
         if soft != resource.RLIM_INFINITY and soft < wanted:
             allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+
+
+class AnnouncedServer(Server):
+    """uvicorn's, which prints a line when it serves."""
+
+    def __init__(self, config: Config, announcement: str) -> None:
+        super().__init__(config)
+        self.announcement = announcement
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self.announcement, flush=True)
 
 
 class Supervisor(Multiprocess):
