@@ -72,15 +72,40 @@ def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:
         pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
     else:
         pointer = ".".join(map(str, path))
-    return {"pointer": pointer, "detail": _REWORDED.get(error["type"], error["msg"]), "code": error["type"]}
+    return {"pointer": pointer, "detail": _detail(error), "code": error["type"]}
+
+
+def _detail(error: Mapping[str, Any]) -> str:
+    """What is wrong, in the words of this API where Pydantic has its own."""
+    words = _REWORDED.get(error["type"])
+    if words is None:
+        return str(error["msg"])
+    context = error.get("ctx", {})
+    return words.format(unit="elements" if context.get("field_type") == "List" else "characters", **context)
 
 
 _REWORDED = {
-    "missing": "is required",
+    "bool_type": "must be true or false",
+    "date_from_datetime_parsing": "must be a day of the calendar, such as 2026-12-24",
+    "datetime_from_date_parsing": "must be an instant of the calendar, such as 2026-12-24T18:00:00Z",
     "extra_forbidden": "is not a member of the request",
-    "model_type": "must be a JSON object",
-    "model_attributes_type": "must be a JSON object",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be an array",
+    "literal_error": "must be {expected}",
+    "missing": "is required",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_long": "must have at most {max_length} {unit}",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+    "string_unicode": "must be Unicode text, without lone surrogates",
+    "too_long": "must have at most {max_length} {unit}",
+    "too_short": "must not be empty",
 }
+"""By its types of errors; the least length of what must have one is 1 everywhere."""
 
 
 # SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or

@@ -307,4 +307,4 @@ def _text(value: Any) -> Any:
     """JSON has dates and the like as text alone; Pydantic would take a number for seconds since 1970."""
     if value is None or isinstance(value, str):
         return value
-    raise PydanticCustomError("text_type", "must be text")
+    raise PydanticCustomError("string_type", "must be a string")

@@ -38,7 +38,7 @@ never due: 200 #4 v3 Wrap it, open, red blue green
 move: 200 #4 v4 Wrap it, open, red blue green
 in order: 200 #4 #2 #3
 complete many: 200 3 matched, 3 changed
-create: 422 /problems/validation, Validation failed: /task: String should have at least 1 character (/task)
+create: 422 /problems/validation, Validation failed: /task: must not be empty (/task)
 """
 """What every client prints: the status of each answer, and what its typed todo, todos or problem holds."""
 
