@@ -217,9 +217,18 @@ def without_what_differs(body: Any) -> Any:
 def test_a_dry_run_finds_what_is_wrong(client: TestClient) -> None:
     fill(client, "a")
 
-    assert client.post("/todos?dry_run=true", json={"task": ""}).status_code == 422
-    assert client.put("/todos/1?dry_run=true", json={}, headers={"if-match": '"7"'}).status_code == 412
-    assert client.delete("/todos/9?dry_run=true").status_code == 404
+    refusals = [
+        client.post("/todos?dry_run=true", json={"task": ""}),
+        client.put("/todos/1?dry_run=true", json={}, headers={"if-match": '"7"'}),
+        client.delete("/todos/9?dry_run=true"),
+        client.delete("/todos?complete=false&max_affected=0&dry_run=true"),
+    ]
+    assert [(answer.status_code, answer.headers.get("x-dry-run")) for answer in refusals] == [
+        (422, "true"),
+        (412, "true"),
+        (404, "true"),
+        (409, "true"),
+    ]
     assert client.post("/todos?dry_run=perhaps", json={"task": "x"}).json()["errors"][0]["pointer"] == "dry_run"
     assert client.post("/todos?dry_run=false", json={"task": "b"}).status_code == 201
     assert tasks(client) == ["a", "b"]

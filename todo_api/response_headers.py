@@ -22,6 +22,10 @@ _UNLESS_SET = [
 ]
 
 
+DRY_RUN = "todo_api.dry_run"
+"""Where the scope of a request says that it is a dry run."""
+
+
 def new_request_id() -> str:
     return token_hex(16)
 
@@ -53,6 +57,8 @@ class ResponseHeaders:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 complete(message["headers"], request_id)
+                if scope.get(DRY_RUN):
+                    message["headers"].append((b"x-dry-run", b"true"))
             await send(message)
 
         try:

@@ -9,13 +9,11 @@ from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database import Database
-from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.problems import Invalid, InvalidValue
+from todo_api.response_headers import DRY_RUN
 from todo_api.session import Session
 from todo_api.strict import check_media_type, check_query
 
-DRY_RUN = "todo_api.dry_run"
-"""Whether a request is a dry run."""
 CALLER = "todo_api.caller"
 """Where the scope of a request has the owner for whom it was sent."""
 DEADLINE = "todo_api.deadline"
@@ -26,7 +24,8 @@ SESSIONS = "todo_api.sessions"
 _DRY_RUN_PARAMETER = {
     "name": "dry_run",
     "in": "query",
-    "description": "Whether to check and do everything and then undo it: the answer is the same, with `X-Dry-Run`.",
+    "description": "Whether to check and do everything and then undo it: the answer is the same, with `X-Dry-Run`. Its"
+    " time stamps are of now, and an id in it is not kept for the todo.",
     "schema": {"type": "boolean", "examples": [False]},
 }
 
@@ -55,24 +54,19 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
         parameters = self._query_parameters()
-        media_types = (JSON, MERGE_PATCH) if self.methods == {"PATCH"} else (JSON,)
         has_body = self.body_field is not None
 
         async def answer_strictly(request: Request) -> Response:
-            dry_run = False
             request.scope[CALLER] = await request.state.callers.identify(request)
             if request.scope["query_string"]:
                 check_query(request, parameters)
-                request.scope[DRY_RUN] = dry_run = _is_dry_run(request)
+                request.scope[DRY_RUN] = _is_dry_run(request)
             if has_body:
-                check_media_type(request, media_types)
+                check_media_type(request)
             sessions = request.scope[SESSIONS] = []
             try:
                 async with asyncio.timeout(None) as request.scope[DEADLINE]:
-                    response = await answer(request)
-                if dry_run:
-                    response.headers["X-Dry-Run"] = "true"
-                return response
+                    return await answer(request)
             finally:
                 for session in sessions:
                     await session.close()

@@ -42,7 +42,7 @@ class Session:
         return (await self.fetch(statement, values))[0][0]
 
     async def change(self, statement: Executable, values: Values | None = None) -> int:
-        """How many of the owner's rows an update or a delete by class has changed."""
+        """Run an update or a delete by class on the owner's rows; how many it changed."""
         return await self._change(*of_owner(self.owner, statement, values))
 
     async def get(self, table: type[T], row_id: int) -> T | None:
@@ -75,14 +75,12 @@ class Session:
         await self._change_one(_delete_one(type(row)), row, {})
 
     async def commit(self) -> None:
-        """Make what was changed last, unless this is a dry run."""
-        if self._transaction is not None:
-            transaction, self._transaction = self._transaction, None
-            try:
-                if not self._dry_run:
-                    await transaction.commit()
-            finally:
-                await transaction.close()
+        """Make the changes permanent; undo them, if this is a dry run."""
+        try:
+            if self._transaction is not None and not self._dry_run:
+                await self._transaction.commit()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Undo what was not committed."""

@@ -20,7 +20,7 @@ class Transaction(Protocol):
         """How many rows a statement changed."""
 
     async def commit(self) -> None:
-        """Make what was changed last; raises what the database says when it can't."""
+        """Make the changes permanent; raises what the database says when it can't."""
 
     async def close(self) -> None:
         """Roll back what was not committed."""
