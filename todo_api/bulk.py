@@ -18,7 +18,7 @@ T = TypeVar("T", bound=Table)
 
 
 class Affected(BaseModel):
-    """What a change of many came to."""
+    """How many rows a bulk change is about."""
 
     model_config = ConfigDict(
         use_attribute_docstrings=True, json_schema_extra={"examples": [{"matched": 3, "changed": 2}]}
@@ -47,7 +47,7 @@ class Matching(Query[T]):
         return Affected(matched=deleted, changed=deleted)
 
     async def update(self, changes: Changes[T], session: Session) -> Affected:
-        """Change all rows that match; those that are different already stay as they are, version and all."""
+        """Change all rows that match; those that have the new values already stay as they are."""
         ids = self._ids(session)
         matched = await session.scalar(select(func.count()).select_from(ids.subquery()))
         self._check(matched)
@@ -67,7 +67,7 @@ class Matching(Query[T]):
         dialect = session.dialect
         shape, values = self.restrict(dialect)
         if not shape:
-            detail = "must have a filter: a change of everything needs one that says so, such as created_after"
+            detail = "must have at least one filter; one that all match is created_after=2000-01-01T00:00:00Z"
             raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
         ids = restricted(select(column(self.table, "id")), self.table, shape, dialect)[0].params(values)
         # Locked, so that PostgreSQL looks at the filters again where another has changed a row meanwhile.

@@ -74,25 +74,23 @@ class Due(Filter):
         self.day = day
 
     def parameters(self, member: str, field: FieldInfo) -> Parameters:
-        bound = f"a day, or an instant with its zone; a day counts in the zone `tz`. Sorted by `{self.virtual_member}`"
-        bound += " unless `sort` is sent."
-        true = f"For `true`, sorted by `{self.virtual_member}` unless `sort` is sent."
+        day = f"What has a day, `{self.day}`, is due on that day in the zone `tz`."
         examples = ["2026-12-24", "2026-12-24T18:00:00Z"]
         return {
             "due_before": (
                 DayOrInstant | None,
-                Field(default=None, description=f"Only those due before this: {bound}", examples=examples),
+                Field(default=None, description=f"Only those due before this day or instant. {day}", examples=examples),
             ),
             "due_after": (
                 DayOrInstant | None,
-                Field(default=None, description=f"Only those due after this: {bound}", examples=examples),
+                Field(default=None, description=f"Only those due after this day or instant. {day}", examples=examples),
             ),
             "overdue": (
                 TrueOrFalse | None,
                 Field(
                     default=None,
                     description="Whether they are not complete, and due before now or on a day that has ended in the"
-                    f" zone `tz`. {true}",
+                    " zone `tz`; `false` finds all others.",
                     examples=[True],
                 ),
             ),
@@ -100,7 +98,7 @@ class Due(Filter):
                 TrueOrFalse | None,
                 Field(
                     default=None,
-                    description=f"Whether they have `{self.day}` or `{member}`. {true}",
+                    description=f"Whether they have `{self.day}` or `{member}`.",
                     examples=[True],
                 ),
             ),
@@ -160,7 +158,8 @@ class Due(Filter):
 
     def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
         key = self.key(table, member)
-        return {self.virtual_member: Sortable(key, True, partial(self._of, member), _INSTANT, IsDue(key))}
+        meaning = f"`{member}`, or 00:00 UTC of `{self.day}`"
+        return {self.virtual_member: Sortable(key, True, partial(self._of, member), _INSTANT, IsDue(key), meaning)}
 
     def key(self, table: type[Table], member: str) -> DueKey:
         return DueKey(column(table, member), column(table, self.day))

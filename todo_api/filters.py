@@ -62,6 +62,8 @@ class Sortable(NamedTuple):
     type: TypeAdapter[Any]
     present: ColumnElement[bool]
     """That the key is not null, as the walk of an index can begin with it."""
+    meaning: str = ""
+    """What it is, for what is no member."""
 
 
 class Restriction(NamedTuple):
@@ -118,14 +120,14 @@ class Filter:
         return {}
 
     def order(self, member: str, kinds: Sequence[str]) -> str:
-        """By what the rows are in order that its index leads to: `id`, or a member that is null in none of them.
+        """The member in whose order its index has the rows, null in none of them; `id` is the order of all others.
 
-        A list is in the order of the first such member unless it is told otherwise.
+        A list is in the order of the first such member unless `sort` is sent.
         """
         return "id"
 
     def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
-        """The kinds for which an index leads to rows, those apart for which it can do so alone."""
+        """The sets of kinds that can each be looked up in an index alone."""
         return [kinds]
 
 
@@ -181,7 +183,7 @@ class OneOf(Filter):
 
 
 class _Range(Filter):
-    """A parameter that bounds the member; the list is then in the order of the member."""
+    """A parameter that bounds the member; unless `sort` is sent, the list is then in the order of the member."""
 
     compare: Any
     words: str
@@ -193,8 +195,7 @@ class _Range(Filter):
     def parameters(self, member: str, field: FieldInfo) -> Parameters:
         described = Field(
             default=None,
-            description=f"Only those whose `{member}` is {self.words}{self.meaning}. Sorted by `{member}` unless `sort`"
-            " is sent.",
+            description=f"Only those whose `{member}` is {self.words}{self.meaning}.",
             examples=[example for example in field.examples or [] if example is not None] or ["2026-11-25T00:00:00Z"],
         )
         return {self.name: (_kind(field) | None, described)}

@@ -19,12 +19,13 @@ from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.fields import Digits, TrueOrFalse
+from todo_api.filters import filters_of
 from todo_api.methods import JSON
 from todo_api.pages import Selection, find, orders
 from todo_api.problems import Invalid, InvalidValue
 from todo_api.query import Query, Shape, restricted
 from todo_api.session import Session
-from todo_api.sorting import Term, read_sort, sortables
+from todo_api.sorting import TEXT_LENGTH, Term, read_sort, sortables
 from todo_api.table import Table, write_rows
 
 T = TypeVar("T", bound=Table)
@@ -59,9 +60,7 @@ class Listing(Query[T]):
                 str | None,
                 Field(
                     default=None,
-                    description="The members to sort by, separated by commas, with `-` before one for descending order;"
-                    " `id` unless sent. Null comes last in both directions; ties are broken by `id`, in the direction"
-                    f" of the last member. Members: {', '.join(names)}.",
+                    description=_describe_sort(table),
                     examples=[f"-{names[0]}"],
                     json_schema_extra={"pattern": f"^-?({choice})(,-?({choice}))*$"},
                 ),
@@ -112,6 +111,23 @@ class Listing(Query[T]):
 
     def _fingerprint(self) -> str:
         return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
+
+
+def _describe_sort(table: type[Table]) -> str:
+    ranges = dict.fromkeys(
+        f"`{each.order(member, tuple(each.parameters(member, table.model_fields[member])))}`"
+        for each, member in filters_of(table).items()
+    )
+    del ranges["`id`"]
+    found = sortables(table).items()
+    members = ", ".join(f"`{name}` ({each.meaning})" if each.meaning else f"`{name}`" for name, each in found)
+    return (
+        "The members to sort by, separated by commas, with `-` before one for descending order. Null comes last in both"
+        " directions; ties are broken by `id`, in the direction of the last member; text is in the order of its code"
+        f" points, of which the first {TEXT_LENGTH} count. Unless `sort` is sent, a list with a range such as"
+        " `created_after` is in the order of the member that is bounded, the first of"
+        f" {', '.join(ranges)}; any other in that of `id`. Members: {members}."
+    )
 
 
 @lru_cache(maxsize=512)

@@ -40,9 +40,9 @@ class TodoItem(Owned, table=True):
     complete: Annotated[bool, Equals()] = Field(default=False, schema_extra={"examples": [False]})
     """Whether it is done; false for a new todo unless sent."""
     notes: OptionalText = Field(default=None, max_length=MAX_TEXT, schema_extra={"examples": ["Two litres,\nno sugar"]})
-    """More about it: up to 16,384 characters on any number of lines; null when there are none."""
+    """More about it: up to 16,384 characters on any number of lines; null when there are none, or blank ones."""
     due_on: Day | None = Field(default=None, schema_extra={"examples": ["2026-12-24"]})
-    """The day on which it is due, in whatever zone one is; null when there is none. Setting it clears `due_at`."""
+    """The day on which it is due, without a time zone; null when there is none. Setting it clears `due_at`."""
     due_at: Annotated[Instant | None, InsteadOf("due_on"), Due("due_on")] = Field(
         default=None, sa_type=UTC_DATETIME, schema_extra={"examples": [None]}
     )
@@ -57,11 +57,11 @@ class TodoItem(Owned, table=True):
     ] = Field(default=0, schema_extra={"examples": [5]})
     """How urgent it is (RFC 5545, section 3.8.1.9): 1 is the most urgent, 9 the least, 0 says nothing."""
     tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
-    """Up to 32 different words for it, each of 1 to 64 characters on one line; their order is kept."""
+    """Up to 32 distinct tags, each of 1 to 64 characters on one line without white space around it, in their order."""
     position: Annotated[int, Ge(-MAX_INTEGER), Le(MAX_INTEGER)] = Field(
         default=None, sa_type=BIG_INTEGER, sa_column_kwargs={"server_default": "0"}, schema_extra={"examples": [65_536]}
     )
-    """Where it stands among the todos, the lowest first; need not be unique. A new todo is the last unless sent."""
+    """Where it stands among the todos, the lowest first; need not be unique. A new todo gets the end unless sent."""
     created_at: Annotated[Instant, ServerSet, Created, After("created_after")] = Field(
         default=None,
         sa_type=UTC_DATETIME,

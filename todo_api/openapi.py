@@ -29,7 +29,7 @@ from todo_api.problems import (
     UnsupportedMediaType,
     describe,
 )
-from todo_api.strict import body_limit
+from todo_api.strict import body_limit, body_types
 from todo_api.table import examples_of
 
 _BEARER = {
@@ -78,11 +78,12 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "examples": ['Bearer realm="todo"']},
     },
     "X-Dry-Run": {
-        "description": "`true` for `dry_run=true`, absent otherwise.",
+        "description": "`true` when `dry_run=true` was sent, absent otherwise.",
         "schema": {"type": "boolean", "examples": [True]},
     },
     "X-Request-Id": {
-        "description": "Names the request in the log of the server: the name that was sent, if it is sane.",
+        "description": "Names the request in the log of the server: the name that was sent, if it is 1 to 128 letters,"
+        " digits or . _ - and no token.",
         "required": True,
         "schema": {"type": "string", "examples": ["5f0c"]},
     },
@@ -98,8 +99,6 @@ _EXAMPLES = [
     NotFound("There is no todo with this id."),
     TooMany(240),
     PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
-    UnsupportedMediaType("Send the body as Content-Type: application/json."),
-    Invalid([InvalidValue(pointer="/task", detail="must not be blank", code="string_too_short")]),
     PreconditionRequired("Send If-Match with the ETag of what you change."),
     Internal(),
     Unavailable(),
@@ -188,13 +187,11 @@ def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[s
     if "requestBody" in operation:
         _complete_body(method, operation["requestBody"]["content"], responses, schemas)
         responses["413"] = _problem_response(TooLarge(body_limit(path)))
-    responses |= {str(problem.status): _example_response(problem) for problem in (Invalid, Internal, Unavailable)}
-    if "requestBody" not in operation:  # what such a request gets wrong is a parameter
-        name = next((parameter["name"] for parameter in operation.get("parameters", [])), "page")
-        wrong = InvalidValue(pointer=name, detail="must be an integer", code="int_parsing")
-        responses["422"]["content"][ProblemResponse.media_type]["example"] = describe(Invalid([wrong]))
-    for status, response in responses.items():
-        if method != "get" and status < "3":
+    if wrong := _wrong_value(operation, schemas):
+        responses["422"] = _problem_response(Invalid([wrong]))
+    responses |= {str(problem.status): _example_response(problem) for problem in (Internal, Unavailable)}
+    for response in responses.values():
+        if method != "get":
             response["headers"] = response.get("headers", {}) | _header_references("X-Dry-Run")
         response["headers"] = _header_references("X-Request-Id") | response.get("headers", {})
         if JSON in response.get("content", {}):
@@ -203,11 +200,27 @@ def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[s
 
 
 def _complete_body(method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]) -> None:
-    responses |= {str(each.status): _example_response(each) for each in (Malformed, UnsupportedMediaType)}
-    responses["415"]["headers"] |= _header_references("Accept-Patch" if method == "patch" else "Accept")
+    media_types = body_types(method.upper())
+    responses["400"] = _example_response(Malformed)
+    responses["415"] = _problem_response(UnsupportedMediaType(media_types, method.upper()))
     _add_example(content[JSON], schemas)
-    if method == "patch":
-        content[MERGE_PATCH] = content[JSON]
+    for media_type in media_types:
+        content[media_type] = content[JSON]
+
+
+_TYPES = {"string": ("must be a string", "string_type"), "integer": ("must be an integer", "int_type")}
+
+
+def _wrong_value(operation: dict[str, Any], schemas: dict[str, Any]) -> InvalidValue | None:
+    """What can be wrong with the first member of the body, or with the first parameter."""
+    if "requestBody" in operation:
+        schema = operation["requestBody"]["content"][JSON]["schema"]
+        name, member = next(iter(_model(schema, schemas)["properties"].items()))
+        detail, code = _TYPES[member["type"]]
+        return InvalidValue(pointer=f"/0/{name}" if "items" in schema else f"/{name}", detail=detail, code=code)
+    if "parameters" not in operation:
+        return None
+    return InvalidValue(pointer=operation["parameters"][0]["name"], detail="must be an integer", code="int_parsing")
 
 
 def _example_response(kind: type[Problem]) -> dict[str, Any]:
@@ -231,8 +244,14 @@ def _add_example(media: dict[str, Any], schemas: dict[str, Any]) -> None:
     """The first example of the model; of a list of them, all."""
     schema = media["schema"]
     schema.pop("title", None)
-    examples = schemas[schema.get("items", schema)["$ref"].rpartition("/")[2]]["examples"]
+    examples = _model(schema, schemas)["examples"]
     media["example"] = examples if "items" in schema else examples[0]
+
+
+def _model(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """The model that a schema refers to, or that of the elements of its list."""
+    model: dict[str, Any] = schemas[schema.get("items", schema)["$ref"].rpartition("/")[2]]
+    return model
 
 
 def _make_exact(schema: dict[str, Any]) -> None:

@@ -35,11 +35,11 @@ class Move(BaseModel):
     )
 
     before: Id | MISSING = Field(default=MISSING, examples=[2])
-    """The id of the todo that is to follow."""
+    """The id of the todo to put it before."""
     after: Id | MISSING = Field(default=MISSING, examples=[2])
-    """The id of the todo that is to precede."""
+    """The id of the todo to put it after."""
     to: Literal["top", "bottom"] | MISSING = Field(default=MISSING, examples=["top"])
-    """The end of the list."""
+    """The end of the list to put it at: `top` is the beginning."""
 
 
 class Place(NamedTuple):

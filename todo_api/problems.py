@@ -19,9 +19,13 @@ class InvalidValue(TypedDict):
 
     pointer: Annotated[
         str,
-        Field(description="Where: a JSON Pointer into the body (RFC 6901), or a parameter's name.", examples=["/task"]),
+        Field(
+            description="Where: a JSON Pointer into the body (RFC 6901), or the name of a parameter or header; `query`"
+            " for all parameters together.",
+            examples=["/task"],
+        ),
     ]
-    detail: Annotated[str, Field(description="What is wrong there.", examples=["must not be blank"])]
+    detail: Annotated[str, Field(description="What is wrong there.", examples=["must not be empty"])]
     code: Annotated[str, Field(description="The kind of fault, for programs.", examples=["string_too_short"])]
 
 
@@ -43,7 +47,7 @@ class ProblemDocument(TypedDict):
             list[InvalidValue],
             Field(
                 description="Each thing that is wrong, for status 422.",
-                examples=[[{"pointer": "/task", "detail": "must not be blank", "code": "string_too_short"}]],
+                examples=[[{"pointer": "/task", "detail": "must not be empty", "code": "string_too_short"}]],
             ),
         ]
     ]
@@ -82,7 +86,7 @@ class Unauthorized(Problem):
     """The request has no valid token.
 
     Send `Authorization: Bearer` with a token that the operator of this server made for you by the command line
-    (`python -m todo_api token create OWNER`), and never in the address, which is logged.
+    (`python -m todo_api token create OWNER`), and never in the address, which browsers and proxies keep.
     """
 
     status, title, type = 401, "Unauthorized", "/problems/unauthorized"
@@ -166,6 +170,11 @@ class UnsupportedMediaType(Problem):
     """The body is not of a media type that this operation reads."""
 
     status, title, type = 415, "Unsupported media type", "/problems/unsupported-media-type"
+
+    def __init__(self, media_types: Sequence[str], method: str) -> None:
+        accepted = ", ".join(media_types)
+        name = "Accept-Patch" if method == "PATCH" else "Accept"
+        super().__init__(f"Send the body as Content-Type: {accepted}.", headers={name: accepted})
 
 
 class Misdirected(Problem):

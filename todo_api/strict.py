@@ -8,6 +8,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
 
 MAX_HEAD_SIZE = 8 * 1024
@@ -31,13 +32,16 @@ def check_query(request: Request, known: Mapping[str, bool]) -> None:
         raise Invalid(errors)
 
 
-def check_media_type(request: Request, media_types: tuple[str, ...]) -> None:
+def body_types(method: str) -> tuple[str, ...]:
+    """The media types that a body may have."""
+    return (JSON, MERGE_PATCH) if method == "PATCH" else (JSON,)
+
+
+def check_media_type(request: Request) -> None:
+    """Raise UnsupportedMediaType unless there is no body, or one of a type that it may have."""
     sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent in media_types or not (sent or _has_content(request)):
-        return
-    accepted = ", ".join(media_types)
-    name = "Accept-Patch" if request.method == "PATCH" else "Accept"
-    raise UnsupportedMediaType(f"Send the body as Content-Type: {accepted}.", headers={name: accepted})
+    if sent not in body_types(request.method) and (sent or _has_content(request)):
+        raise UnsupportedMediaType(body_types(request.method), request.method)
 
 
 def _has_content(request: Request) -> bool:

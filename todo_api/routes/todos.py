@@ -138,7 +138,7 @@ async def move_todo(todo: TodoDep, move: Move, session: SessionDep, request: Req
 async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: Request) -> Affected:
     """Patch all todos that match
 
-    One change of all that the filters match, or of none. At least one filter is needed.
+    All that match the filters are changed, or none of them. At least one filter is needed.
     """
     affected = await Matching[TodoItem].read(request).update(changes, session)
     await session.commit()
@@ -149,7 +149,8 @@ async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: 
 async def delete_todos(session: SessionDep, request: Request) -> Affected:
     """Delete all todos that match
 
-    All that the filters match, or none: `complete=true` clears what is done. At least one filter is needed.
+    All that match the filters are deleted, or none of them: `complete=true` clears what is done. At least one filter
+    is needed.
     """
     affected = await Matching[TodoItem].read(request).delete(session)
     await session.commit()
@@ -162,7 +163,8 @@ async def create_todos(
 ) -> list[TodoItem]:
     """Create many todos
 
-    Up to 500 at once, all or none; they are answered in the order in which they were sent.
+    Up to 500 at once, of 1 MiB in all, and either all of them or none. They are answered in the order in which they
+    were sent.
     """
     await place_all_last(todos, session)
     await session.insert_all(todos)
