@@ -158,6 +158,7 @@ def line(postgresql: Cluster) -> Iterator[Line]:
     [
         pytest.param("GET", "/todos/1", 200, id="a read"),
         pytest.param("PUT", "/todos/1", 200, id="a write"),
+        pytest.param("PUT", "/todos/99", 404, id="a write that is undone"),
     ],
 )
 def test_a_connection_that_goes_dead_in_the_midst_of_a_request(

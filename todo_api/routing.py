@@ -67,15 +67,15 @@ class Route(APIRoute):
             if has_body:
                 check_media_type(request, media_types)
             sessions = request.scope[SESSIONS] = []
-            try:
-                async with asyncio.timeout(None) as request.scope[DEADLINE]:
+            async with asyncio.timeout(None) as request.scope[DEADLINE]:
+                try:
                     response = await answer(request)
-                if dry_run:
-                    response.headers["X-Dry-Run"] = "true"
-                return response
-            finally:
-                for session in sessions:
-                    await session.close()
+                finally:
+                    for session in sessions:
+                        await session.close()
+            if dry_run:
+                response.headers["X-Dry-Run"] = "true"
+            return response
 
         return answer_strictly
 
