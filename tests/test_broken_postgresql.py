@@ -1,14 +1,20 @@
 """A PostgreSQL server that breaks while the API runs: 503, one line in the log, and recovery by itself."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
+from math import inf
 from pathlib import Path
+from select import select
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import asyncpg
 import httpx2 as httpx
 import pytest
+from sqlalchemy import make_url
 
 from tests.applications import as_owner
 from tests.databases import Cluster, cluster
@@ -102,6 +108,77 @@ def test_a_paused_server(postgresql: Cluster, served: tuple[Server, httpx.Client
             check_refusals(reads_and_writes(client), server)
             check_health(client, 503)
     check_recovery(client)
+
+
+class Line(ThreadingTCPServer):
+    """A line to the server, whose connections may go dead: nothing more comes through, and nobody is told."""
+
+    daemon_threads = True
+    left: float = inf
+    """How many times more the application says something before the connection on which it does so goes dead."""
+
+    def __init__(self, postgresql: Cluster) -> None:
+        super().__init__(("127.0.0.1", 0), Connection)
+        url = make_url(postgresql.url)
+        self.far = f"{url.query['host']}/.s.PGSQL.{url.port or 5432}"
+        near = url.set(host="127.0.0.1", port=self.server_address[1], query={})
+        self.url = near.render_as_string(hide_password=False)
+
+
+class Connection(BaseRequestHandler):
+    server: Line
+
+    def handle(self) -> None:
+        with socket.socket(socket.AF_UNIX) as far, suppress(OSError):
+            far.connect(self.server.far)
+            others = {self.request: far, far: self.request}
+            while True:
+                for end in select(list(others), [], [])[0]:
+                    if not (said := end.recv(65536)):
+                        return
+                    if end is self.request:
+                        self.server.left -= 1
+                        if self.server.left == -1:
+                            while self.request.recv(65536):
+                                pass  # until the application gives it up
+                            return
+                    others[end].sendall(said)
+
+
+@pytest.fixture
+def line(postgresql: Cluster) -> Iterator[Line]:
+    with Line(postgresql) as line, ThreadPoolExecutor(1) as thread:
+        thread.submit(line.serve_forever)
+        yield line
+        line.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        pytest.param("GET", "/todos/1", 200, id="a read"),
+        pytest.param("PUT", "/todos/1", 200, id="a write"),
+        pytest.param("PUT", "/todos/99", 404, id="a write that is undone"),
+    ],
+)
+def test_a_connection_that_goes_dead_in_the_midst_of_a_request(
+    folder: Path, postgresql: Cluster, line: Line, method: str, path: str, status: int
+) -> None:
+    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    with serving(folder, TODO_DATABASE_URL=line.url, TODO_DATABASE_TIMEOUT="0.5") as (server, client):
+        client.post("/todos", json={"task": "Buy milk"})
+        for step in count():
+            for number in range(2):
+                assert client.request(method, path, json={"priority": number}).status_code == status
+            line.left = step
+            answer = client.request(method, path, json={"priority": 2}, timeout=5)
+            if line.left >= 0:
+                break
+            if answer.status_code != status:  # what only a ping was lost of is done after all
+                check_refusals([answer], server)
+        assert step >= 2
+        line.left = inf
+        check_recovery(client)
 
 
 def test_killed_connections(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:

@@ -79,15 +79,20 @@ class Database:
             ]
             self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(self.reading)
         else:
-            # A ping costs 50 of 420 µs. To ask the driver whether it has seen the end of the connection costs nothing,
-            # but it sees it too late: one killed just before a request was a 503 now and then.
-            self.engine, probe = self._engines = [
-                _engine(url, pool_size=size, connect_args=_connect_args(url, timeout), pool_pre_ping=True)
+            # To ask the driver whether it has seen the end of the connection would cost less than a ping, but it sees
+            # it too late: one killed just before a request was a 503 now and then. With AUTOCOMMIT from the beginning,
+            # a ping needs no transaction, whose end the driver would await for ever on a connection that is dead.
+            self.reading, self.probe = self._engines = [
+                _engine(
+                    url,
+                    pool_size=size,
+                    connect_args=_connect_args(url, timeout),
+                    pool_pre_ping=True,
+                    isolation_level="AUTOCOMMIT",
+                )
                 for size in (POOL_SIZE, 1)
             ]
-            self.reading, self.probe = (
-                engine.execution_options(isolation_level="AUTOCOMMIT") for engine in (self.engine, probe)
-            )
+            self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
             self.writer = PooledTransactions(self.engine, locks=True)
             self.reader = PooledTransactions(self.reading, locks=False)
 

@@ -64,12 +64,12 @@ class Route(APIRoute):
             if has_body:
                 check_media_type(request)
             sessions = request.scope[SESSIONS] = []
-            try:
-                async with asyncio.timeout(None) as request.scope[DEADLINE]:
+            async with asyncio.timeout(None) as request.scope[DEADLINE]:
+                try:
                     return await answer(request)
-            finally:
-                for session in sessions:
-                    await session.close()
+                finally:
+                    for session in sessions:
+                        await session.close()
 
         return answer_strictly
 
