@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 
 from tests.applications import as_owner
 from tests.databases import Cluster, cluster
-from tests.servers import Server, serving
+from tests.servers import PATIENCE, Server, serving
 
 pytestmark = pytest.mark.slow
 
@@ -165,13 +165,13 @@ def test_a_connection_that_goes_dead_in_the_midst_of_a_request(
     folder: Path, postgresql: Cluster, line: Line, method: str, path: str, status: int
 ) -> None:
     postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
-    with serving(folder, TODO_DATABASE_URL=line.url, TODO_DATABASE_TIMEOUT="0.5") as (server, client):
+    with serving(folder, TODO_DATABASE_URL=line.url, TODO_DATABASE_TIMEOUT=str(TIMEOUT)) as (server, client):
         client.post("/todos", json={"task": "Buy milk"})
         for step in count():
             for number in range(2):
                 assert client.request(method, path, json={"priority": number}).status_code == status
             line.left = step
-            answer = client.request(method, path, json={"priority": 2}, timeout=5)
+            answer = client.request(method, path, json={"priority": 2}, timeout=PATIENCE)
             if line.left >= 0:
                 break
             if answer.status_code != status:  # what only a ping was lost of is done after all
