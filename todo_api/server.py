@@ -1,4 +1,4 @@
-"""How `python -m todo_api` serves: uvicorn, which bounds neither how many clients there are nor how long one may take.
+"""How `python -m todo_api` serves: by uvicorn, with bounds that it lacks, on how many clients there are and how slow.
 
 Of the parsers that uvicorn knows, zttp is the strictest, and as fast as the fastest: h11 runs what is smuggled behind
 a body with two lengths, httptools loses the body of a request that asks for another protocol.
