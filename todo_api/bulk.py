@@ -30,7 +30,7 @@ class Affected(BaseModel):
     """How many of them are different now, or gone."""
 
 
-class Matching(Query[T]):
+class BulkQuery(Query[T]):
     """The query parameters of a change of all that match."""
 
     max_affected: Annotated[int, Ge(0), Le(MAX_INTEGER), Digits] | None = Field(
@@ -69,7 +69,7 @@ class Matching(Query[T]):
         if not shape:
             detail = "must have at least one filter; one that all match is created_after=2000-01-01T00:00:00Z"
             raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
-        ids = restricted(select(column(self.table, "id")), self.table, shape, dialect)[0].params(values)
+        ids = restricted(select(column(self.table, "id")), self.table, shape, dialect).params(values)
         # Locked, so that PostgreSQL looks at the filters again where another has changed a row meanwhile.
         return ids.with_for_update(of=self.table)
 

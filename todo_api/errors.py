@@ -125,6 +125,8 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
     if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
         # Opened anew all together: beside one that was opened read-only, each further one would be so as well.
         await request.state.database.dispose()
+    if isinstance(error, StartupError):
+        return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
     return ProblemResponse(Unavailable() if _passes(error) else Internal())
 
 

@@ -133,7 +133,7 @@ def _describe_sort(table: type[Table]) -> str:
 @lru_cache(maxsize=512)
 def count_statement(table: type[Table], shape: Shape, dialect: str) -> SelectOfScalar[int]:
     """How many rows match."""
-    return restricted(select(func.count()).select_from(table), table, shape, dialect)[0]
+    return restricted(select(func.count()).select_from(table), table, shape, dialect)
 
 
 def _as_sent(value: Any) -> Any:

@@ -220,7 +220,7 @@ def _nth(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
     row_id = column(table, "id")
     if lead.number < len(shape):
         each, member, _ = shape[lead.number]
-        statement, _ = restricted(select(row_id), table, ((each, member, lead.kinds),), dialect)
+        statement = restricted(select(row_id), table, ((each, member, lead.kinds),), dialect)
     else:
         valued, _, _ = conditions(table, terms, states, [row_id], ())
         statement = select(row_id).where(valued[lead.number - len(shape)])

@@ -5,9 +5,10 @@ those behind the gap are spread out, as few as will do.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, bindparam, case, func, tuple_, update
 from sqlmodel import col, select
 
@@ -40,6 +41,12 @@ class Move(BaseModel):
     """The id of the todo to put it after."""
     to: Literal["top", "bottom"] | MISSING = Field(default=MISSING, examples=["top"])
     """The end of the list to put it at: `top` is the beginning."""
+
+    @model_validator(mode="after")
+    def _has_exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("exactly_one", "must have exactly one of before, after and to")
+        return self
 
 
 class Place(NamedTuple):
@@ -91,11 +98,8 @@ async def move_todo_to(todo: TodoItem, move: Move, session: Session) -> None:
 
 async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | None, Place | None]:
     """The places between which the todo is to stand; None for an end of the list."""
-    sent = {name: getattr(move, name) for name in move.model_fields_set}
-    if len(sent) != 1:
-        detail = "must have exactly one of before, after and to"
-        raise Invalid([InvalidValue(pointer="", detail=detail, code="exactly_one")])
-    ((name, target),) = sent.items()
+    (name,) = move.model_fields_set
+    target = getattr(move, name)
     others = col(TodoItem.id) != todo.id
     if name == "to":
         end = await _first(session, others, order=_FORWARD if target == "top" else _BACKWARD)

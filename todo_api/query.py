@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError, create_model
 from sqlalchemy import ColumnElement, Select
 
 from todo_api.filters import Filter, Join, filters_of
-from todo_api.table import Table, column
+from todo_api.table import Table
 
 T = TypeVar("T", bound=Table)
 
@@ -105,10 +105,10 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
 S = TypeVar("S", bound=Select[Any])
 
 
-def restricted(statement: S, table: type[Table], shape: Shape, dialect: str) -> tuple[S, ColumnElement[Any]]:
-    """The statement with the filters of a shape, and the id of a row as the index that leads to the rows has it."""
+def restricted(statement: S, table: type[Table], shape: Shape, dialect: str) -> S:
+    """The statement with the filters of a shape."""
     where, joins = restrictions(table, shape, dialect)
-    return joined(statement, joins).where(*where), joins[0].key if joins else column(table, "id")
+    return joined(statement, joins).where(*where)
 
 
 def restrictions(table: type[Table], shape: Shape, dialect: str) -> tuple[list[ColumnElement[bool]], list[Join]]:

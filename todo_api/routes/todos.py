@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
 
-from todo_api.bulk import Affected, Matching
+from todo_api.bulk import Affected, BulkQuery
 from todo_api.conditional import IF_MATCH, IF_NONE_MATCH, check_if_match, check_if_none_match, entity_tag
 from todo_api.fields import Digits, Id
 from todo_api.listing import Listing
@@ -134,25 +134,25 @@ async def move_todo(todo: TodoDep, move: Move, session: SessionDep, request: Req
     return todo
 
 
-@router.patch("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+@router.patch("", responses=documented(TooMany), openapi_extra=BulkQuery[TodoItem].parameters())
 async def patch_todos(changes: Changes[TodoItem], session: SessionDep, request: Request) -> Affected:
     """Patch all todos that match
 
     All that match the filters are changed, or none of them. At least one filter is needed.
     """
-    affected = await Matching[TodoItem].read(request).update(changes, session)
+    affected = await BulkQuery[TodoItem].read(request).update(changes, session)
     await session.commit()
     return affected
 
 
-@router.delete("", responses=documented(TooMany), openapi_extra=Matching[TodoItem].parameters())
+@router.delete("", responses=documented(TooMany), openapi_extra=BulkQuery[TodoItem].parameters())
 async def delete_todos(session: SessionDep, request: Request) -> Affected:
     """Delete all todos that match
 
     All that match the filters are deleted, or none of them: `complete=true` clears what is done. At least one filter
     is needed.
     """
-    affected = await Matching[TodoItem].read(request).delete(session)
+    affected = await BulkQuery[TodoItem].read(request).delete(session)
     await session.commit()
     return affected
 
