@@ -136,6 +136,23 @@ def test_todos_are_filtered_by_when_they_are_due(client: TestClient, query: str,
     assert ids(client, query) == found
 
 
+@pytest.mark.parametrize(
+    ("zone", "day", "last", "following", "first"),
+    [
+        ("America/Santiago", "2026-04-04", "2026-04-05T03:30:00Z", "2026-04-05", "2026-04-05T04:00:00Z"),
+        ("America/Nuuk", "2027-03-27", "2027-03-28T00:59:59Z", "2027-03-28", "2027-03-28T01:00:00Z"),
+    ],
+    ids=["the last hour of the day comes twice", "the day has no last hour"],
+)
+def test_a_day_ends_where_the_next_one_begins(
+    client: TestClient, zone: str, day: str, last: str, following: str, first: str
+) -> None:
+    fill(client, {"due_at": last}, {"due_at": first})
+
+    assert ids(client, f"due_before={following}&tz={zone}") == [1]
+    assert ids(client, f"due_after={day}&tz={zone}") == [2]
+
+
 def test_todos_are_overdue_once_their_instant_or_their_day_is_over(client: TestClient) -> None:
     now = datetime.now(UTC)
     today = (now + timedelta(hours=13)).date(), (now - timedelta(hours=12)).date()

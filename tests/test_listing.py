@@ -80,6 +80,17 @@ def test_a_page_of_long_notes_leads_to_the_next_one(client: TestClient) -> None:
     assert [todo["id"] for todo in second.json()] == [3]
 
 
+def test_a_page_of_notes_that_begin_blank_leads_to_the_next_one(client: TestClient) -> None:
+    for notes in (f"{' ' * 500}b", None, "a", "\n" * 600 + "a", f"{' ' * 600}a"):
+        client.post("/todos", json={"task": "x", "notes": notes})
+
+    for sort, order in (("notes", [4, 1, 5, 3, 2]), ("-notes", [3, 5, 1, 4, 2])):
+        first = client.get(f"/todos?sort={sort}&limit=2")
+        second = client.get(next_page(first) or "")
+        third = client.get(next_page(second) or "")
+        assert [todo["id"] for page in (first, second, third) for todo in page.json()] == order
+
+
 def test_ties_are_broken_by_id(client: TestClient) -> None:
     fill(client, "b", "a", "b", "a")
 

@@ -181,8 +181,8 @@ def _edges(kind: str, bound: DayOrInstant, zone: tzinfo) -> dict[str, Any]:
         day = _in_zone(instant, zone).date()
     else:
         day = bound.day or date.min
-        # After a day is after its last microsecond.
-        instant = _in_utc(datetime.combine(day, time.max if later else time.min, zone))
+        # After a day is after its last microsecond, which is there twice where the clock is put back at midnight.
+        instant = _in_utc(datetime.combine(day, time.max.replace(fold=1) if later else time.min, zone))
     midnight = datetime.combine(day, time.min, UTC)
     reach = min(instant, midnight) if later else max(instant, midnight)
     return {f"{kind}_day": day, f"{kind}_instant": instant, f"{kind}_key": reach}

@@ -18,6 +18,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import AutoString
 
+from todo_api.fields import Text
 from todo_api.filters import BesideIndex, Sortable, filters_of
 from todo_api.problems import Invalid, InvalidValue, did_you_mean
 from todo_api.table import Table, column, member_names
@@ -65,8 +66,10 @@ def _member(table: type[Table], name: str) -> Sortable:
         # Written out, not bound: an index is used for just the expression that it was made of.
         key = func.substr(key, literal_column("1"), literal_column(str(TEXT_LENGTH)))
     key = CodePoints(key)
+    # As text of any kind: the beginning of a text may be blank, which alone no member is.
+    beginning: Any = Text | None if nullable else Text
     # Not by IS NOT NULL, with which SQLite would not begin the walk of an index of an expression.
-    return Sortable(key, nullable, partial(_text, name), TypeAdapter(kind), key >= literal_column("''", String))
+    return Sortable(key, nullable, partial(_text, name), TypeAdapter(beginning), key >= literal_column("''", String))
 
 
 def _value(name: str, row: Table) -> Any:
