@@ -28,8 +28,8 @@ def replace_index(old: str, create: str) -> None:
         op.execute(create)
         return
     logging.getLogger("alembic.runtime.migration").warning(
-        "without the extension pg_trgm searches with q= read every todo; to speed them up, have a superuser run this,"
-        " whatever migration 0004 said: CREATE EXTENSION pg_trgm; %s",
+        "without the extension pg_trgm searches with q= read every todo; to speed them up, have a superuser run:"
+        " CREATE EXTENSION pg_trgm; %s",
         create,
     )
 
