@@ -226,7 +226,7 @@ def _is_settable(field: FieldInfo) -> bool:
 
 class _New:
     def __get_pydantic_core_schema__(self, source: type[T], handler: GetCoreSchemaHandler) -> CoreSchema:
-        body = _derive(source, f"Create{source.__name__}", source.create_examples, required=True)
+        body = _derive(source, "Create", source.__doc__, source.create_examples, required=True)
 
         def create(sent: BaseModel) -> T:
             members = _members(source, sent)
@@ -251,7 +251,7 @@ class Changes(Generic[T]):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Self], handler: GetCoreSchemaHandler) -> CoreSchema:
         (table,) = get_args(source)
-        body = _derive(table, f"Update{table.__name__}", table.update_examples, required=False)
+        body = _derive(table, "Update", _CHANGES, table.update_examples, required=False)
         return core_schema.no_info_after_validator_function(lambda sent: cls(_members(table, sent)), handler(body))
 
 
@@ -269,7 +269,12 @@ def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:
     return members
 
 
-def _derive(table: type[Table], name: str, examples: list[dict[str, Any]], *, required: bool) -> type[BaseModel]:
+_CHANGES = "What to change: members that are absent stay as they are."
+
+
+def _derive(
+    table: type[Table], verb: str, description: str | None, examples: list[dict[str, Any]], *, required: bool
+) -> type[BaseModel]:
     """The model of a body: each field of `table` that a client may set, with the same rules."""
     fields: dict[str, Any] = {}
     for field_name, field in table.model_fields.items():
@@ -282,7 +287,7 @@ def _derive(table: type[Table], name: str, examples: list[dict[str, Any]], *, re
         schema["examples"] = examples
 
     config = ConfigDict(extra="forbid", strict=True, json_schema_extra=describe)
-    return create_model(name, __config__=config, __doc__=table.__doc__, **fields)
+    return create_model(f"{verb}{table.__name__}", __config__=config, __doc__=description, **fields)
 
 
 def _annotation(field: FieldInfo) -> Any:
