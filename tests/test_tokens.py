@@ -4,6 +4,7 @@ import base64
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,17 @@ def test_a_command_that_makes_no_sense_is_refused(
     assert refused.value.code == 2 or str(refused.value).startswith("todo_api: ")
     assert "Traceback" not in capsys.readouterr().err
     assert len(command(url, "token", "list").splitlines()) == 1
+
+
+def test_a_command_says_in_a_line_that_the_database_is_busy(
+    sqlite_backend: SQLite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = sqlite_backend.migrated()
+    monkeypatch.setenv("TODO_DATABASE_TIMEOUT", "0.1")
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(SystemExit, match="todo_api: database is locked"):
+            command(url, "token", "create", "alice")
 
 
 def test_the_todos_of_this_machine_get_an_owner(database_url: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time
 
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, func, select, update
 
 from todo_api.database import Database
@@ -15,7 +16,7 @@ from todo_api.models import AccessToken
 from todo_api.owners import ALL_OWNERS, Owned, owned_tables
 from todo_api.session import Session
 from todo_api.settings import Settings
-from todo_api.startup import StartupError, connect
+from todo_api.startup import StartupError, connect, one_line
 from todo_api.table import changes_of_many
 from todo_api.tokens import digest, new_token
 
@@ -65,6 +66,8 @@ def run(options: Namespace, settings: Settings) -> None:
         asyncio.run(work())
     except StartupError as error:
         raise SystemExit(f"todo_api: {error}") from None
+    except DBAPIError as error:
+        raise SystemExit(f"todo_api: {one_line(error.orig or error)}") from None
 
 
 @asynccontextmanager

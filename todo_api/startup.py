@@ -31,14 +31,14 @@ async def connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
         reason = getattr(error, "orig", None) or error
         where = engine.url.render_as_string(hide_password=True)
-        raise StartupError(f"cannot open the database {where}: {_one_line(reason)}") from error
+        raise StartupError(f"cannot open the database {where}: {one_line(reason)}") from error
     try:
         yield connection
     finally:
         await connection.close()
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
