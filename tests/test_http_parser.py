@@ -214,6 +214,7 @@ CASES = {
     "a tab for a space": (request("GET\t/todos\tHTTP/1.1", "Host: 127.0.0.1"), REFUSED),
     "no target": (request("GET HTTP/1.1", "Host: 127.0.0.1"), REFUSED),
     "a target that is not ASCII": (get(target="/todos/\u00e4"), REFUSED),
+    "a query that is not ASCII": (get(target="/todos?q=\u00e4"), REFUSED),
     "a target with NUL": (get(target="/todos/\0"), REFUSED),
     "a target with a control character": (get(target="/todos/\x1f"), REFUSED),
     "a target with an encoded line break": (get(target="/todos/1%0d%0aX:%20y"), [422, 404]),

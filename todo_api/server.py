@@ -152,6 +152,7 @@ class Protocol(ZttpProtocol):
 
     def _should_upgrade(self) -> bool:
         # Asked once for each request, before the application sees it.
+        self.scope["query_string"].decode("ascii")  # as uvicorn does it for the path; it would be taken for Latin-1
         if not self.scope["raw_path"].startswith(b"/"):
             self.resolve_target()
         return False  # HTTP/1.1 is all there is, and a request for more is answered in it (RFC 9110, section 7.8)
