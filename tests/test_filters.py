@@ -136,6 +136,28 @@ def test_todos_are_filtered_by_when_they_are_due(client: TestClient, query: str,
     assert ids(client, query) == found
 
 
+def test_the_first_and_the_last_day_of_the_calendar_are_days_like_others(client: TestClient) -> None:
+    fill(
+        client,
+        {"due_on": "9999-12-31"},
+        {"due_on": "0001-01-01"},
+        {"due_at": "9999-12-31T12:00:00Z"},
+        {"due_on": "9999-12-31"},
+        {"due_on": "0001-01-01"},
+        {},
+        {"due_at": "0001-01-01T12:00:00Z"},
+    )
+
+    assert ids(client, "sort=due") == [2, 5, 7, 1, 4, 3, 6]
+    assert ids(client, "sort=-due") == [3, 4, 1, 7, 5, 2, 6]
+    assert ids(client, "sort=due_on") == [2, 5, 1, 4, 3, 6, 7]
+    assert ids(client, "due_after=9999-12-30") == [1, 4, 3]
+    assert ids(client, "due_before=0001-01-02") == [2, 5, 7]
+    assert ids(client, "due_before=9999-12-31&due_after=0001-01-01") == []
+    assert client.get("/todos/1").json()["due_on"] == "9999-12-31"
+    assert client.get("/todos/2").json()["due_on"] == "0001-01-01"
+
+
 @pytest.mark.parametrize(
     ("zone", "day", "last", "following", "first"),
     [

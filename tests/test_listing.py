@@ -91,6 +91,20 @@ def test_a_page_of_notes_that_begin_blank_leads_to_the_next_one(client: TestClie
         assert [todo["id"] for page in (first, second, third) for todo in page.json()] == order
 
 
+def test_what_is_due_on_the_first_or_the_last_day_of_the_calendar_is_listed_in_pages(client: TestClient) -> None:
+    days = ["9999-12-31", "0001-01-01", "2026-12-24", "9999-12-31", "0001-01-01", None]
+    client.post("/todos/bulk", json=[{"task": "x", "due_on": day} for day in days])
+
+    for sort, order in (("due", [2, 5, 3, 1, 4, 6]), ("-due", [4, 1, 3, 5, 2, 6]), ("due_on", [2, 5, 3, 1, 4, 6])):
+        page = client.get(f"/todos?sort={sort}&limit=1")
+        found = page.json()
+        while following := next_page(page):
+            page = client.get(following)
+            found += page.json()
+        assert [todo["id"] for todo in found] == order
+        assert [todo["due_on"] for todo in found] == [days[number - 1] for number in order]
+
+
 def test_ties_are_broken_by_id(client: TestClient) -> None:
     fill(client, "b", "a", "b", "a")
 
@@ -228,6 +242,11 @@ def test_a_cursor_with_a_value_that_no_row_can_have_is_refused(client: TestClien
 
     for value, status in (("a", 200), ("\ud800", 422), ("\0", 422), (1, 422)):
         answer = client.get("/todos", params={"sort": "notes", "cursor": forged(fingerprint, value, 1)})
+        assert answer.status_code == status
+    link = next_page(client.get("/todos?sort=due&limit=1"))
+    fingerprint = json.loads(base64.urlsafe_b64decode(parse_qs(urlsplit(link or "").query)["cursor"][0] + "=="))[0]
+    for value, status in (("0001-01-01T00:00:00+14:00", 200), ("9999-12-31T23:59:59-14:00", 200), ("2026-12-24", 422)):
+        answer = client.get("/todos", params={"sort": "due", "cursor": forged(fingerprint, value, 1)})
         assert answer.status_code == status
 
 

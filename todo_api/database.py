@@ -1,10 +1,11 @@
 """The database: its URL, its engines, and where its transactions come from."""
 
+from datetime import date
 from typing import Any
 
 import asyncpg
 from pydantic_core import from_json
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -105,7 +106,7 @@ class Database:
 
 def _engine(url: URL, **options: Any) -> AsyncEngine:
     # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         poolclass=FairPool,
         max_overflow=0,
@@ -113,6 +114,9 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
         json_deserializer=from_json,  # Pydantic's, at half the cost of Python's
         **options,
     )
+    if engine.driver == "asyncpg":
+        event.listen(engine.sync_engine, "connect", _keep_the_last_day)
+    return engine
 
 
 def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
@@ -129,6 +133,31 @@ def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
         return {"timeout": connect_timeout, "server_settings": settings, "connection_class": _AsyncpgConnection}
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return {"connect_timeout": round(connect_timeout), "options": options}
+
+
+_FIRST_DAY, _EPOCH, _LAST_DAY = (day.toordinal() for day in (date.min, date(2000, 1, 1), date.max))
+
+
+def _keep_the_last_day(connection: Any, _: Any) -> None:
+    """Have asyncpg write 9999-12-31 as this day, not as infinity, which is later than all instants on it.
+
+    The first day stays minus infinity, which is what asyncpg makes of its first instant.
+    """
+    connection.run_async(
+        lambda driver: driver.set_type_codec(
+            "date", schema="pg_catalog", encoder=_write_day, decoder=_read_day, format="binary"
+        )
+    )
+
+
+def _write_day(day: date) -> bytes:
+    days = -(2**31) if day == date.min else day.toordinal() - _EPOCH
+    return days.to_bytes(4, "big", signed=True)
+
+
+def _read_day(data: bytes) -> date:
+    day = int.from_bytes(data, "big", signed=True) + _EPOCH
+    return date.fromordinal(min(max(_FIRST_DAY, day), _LAST_DAY))
 
 
 class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types

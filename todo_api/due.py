@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from annotated_types import MaxLen
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, Date, bindparam, false, or_
@@ -15,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from todo_api.fields import UTC_DATETIME, DayOrInstant, Instant, TrueOrFalse, utc_now
+from todo_api.fields import UTC_DATETIME, DayOrInstant, TrueOrFalse, utc_now
 from todo_api.filters import Bound, Filter, Parameters, Restriction, Sortable
 from todo_api.table import Table, column
 
@@ -170,9 +170,6 @@ class Due(Filter):
         return instant or (datetime.combine(day, time.min, UTC) if day else None)
 
 
-_INSTANT: TypeAdapter[Any] = TypeAdapter(Instant | None)
-
-
 def _edges(kind: str, bound: DayOrInstant, zone: tzinfo) -> dict[str, Any]:
     """The day and the instant that a bound is to be compared with, and how far the walk of an index must reach."""
     later = kind == "due_after"
@@ -200,3 +197,7 @@ def _in_utc(local: datetime) -> datetime:
         return local.astimezone(UTC)
     except OverflowError:
         return local.replace(tzinfo=UTC)
+
+
+# No Instant, which is none of the two that the calendar begins and ends with.
+_INSTANT: TypeAdapter[Any] = TypeAdapter(Annotated[AwareDatetime, AfterValidator(_in_utc)] | None)
