@@ -209,6 +209,8 @@ BAD_QUERIES = {
     "q=%20": ("q", None),
     "q=a%00b": ("q", None),
     "q=" + "x" * 201: ("q", None),
+    "q=caf%E9": ("q", "must be UTF-8, percent-encoded"),
+    "tag=caf%C3%A9&tag=%EF%BF%BD&q=%C3": ("q", None),
     "limit=1&limit=2": ("limit", "may be given once"),
     "q=a&q=b": ("q", "may be given once"),
     "complet=true": ("complet", "is not a parameter of this operation; did you mean 'complete'?"),

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
+from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
@@ -20,7 +21,12 @@ LARGER_BODIES = {"/todos/bulk": 1024 * 1024}
 
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:
-    """Raise Invalid for a parameter that is not `known`, and for one that is given twice unless it may be."""
+    """Raise Invalid for a parameter that is not `known`, not UTF-8, or given twice unless it may be."""
+    sent: bytes = request.scope["query_string"]
+    if not _is_utf8(sent):  # what is not would be replaced by U+FFFD, and something else be looked for
+        parts = [part.partition(b"=")[0].decode("latin-1") for part in sent.split(b"&") if not _is_utf8(part)]
+        detail = "must be UTF-8, percent-encoded"
+        raise Invalid([InvalidValue(pointer=unquote_plus(name), detail=detail, code="utf_8") for name in parts])
     errors = []
     for name, times in Counter(name for name, _ in request.query_params.multi_items()).items():
         if name not in known:
@@ -30,6 +36,14 @@ def check_query(request: Request, known: Mapping[str, bool]) -> None:
             errors.append(InvalidValue(pointer=name, detail="may be given once", code="repeated_parameter"))
     if errors:
         raise Invalid(errors)
+
+
+def _is_utf8(query: bytes) -> bool:
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def body_types(method: str) -> tuple[str, ...]:
