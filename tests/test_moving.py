@@ -126,6 +126,17 @@ def test_making_room_leaves_todos_far_from_the_gap_alone(client: TestClient) -> 
     assert changed <= {200, *range(11, 50)}
 
 
+def test_making_room_leaves_a_todo_alone_that_stands_where_it_is_to_be(client: TestClient) -> None:
+    for position in (0, 1, 3 * 65_536, -1):
+        client.post("/todos", json={"task": "x", "position": position})
+    last = client.get("/todos/3").json()
+    client.post("/todos/4/move", json={"after": 1})
+
+    assert order(client) == [1, 4, 2, 3]
+    assert client.get("/todos/2").json()["version"] == 2
+    assert client.get("/todos/3").json() == last
+
+
 def test_a_hundred_moves_end_in_the_order_that_a_list_would_have(client: TestClient) -> None:
     chance = random.Random(7)  # noqa: S311  # the same moves each time
     expected = list(range(1, 21))

@@ -155,10 +155,10 @@ async def _spread(todo: TodoItem, lower: Place | None, session: Session) -> None
 
 
 async def _place(todos: Sequence[Place], behind: int, step: int, session: Session) -> None:
-    if todos:
+    places = [(todo, behind + step * number) for number, todo in enumerate(todos, 1)]
+    # What stands in its place already stays as it is, version and all.
+    moved = [{"row_id": todo.id, "new_position": position} for todo, position in places if todo.position != position]
+    if moved:
         values = changes_of_many(TodoItem, {"position": bindparam("new_position")})
         statement = update(TodoItem).where(col(TodoItem.id) == bindparam("row_id")).values(values)
-        places = enumerate(todos, 1)
-        await session.change(
-            statement, [{"row_id": todo.id, "new_position": behind + step * number} for number, todo in places]
-        )
+        await session.change(statement, moved)
