@@ -187,6 +187,20 @@ def test_killed_connections(postgresql: Cluster, served: tuple[Server, httpx.Cli
         check_recovery(served[1])
 
 
+def test_a_server_that_turns_read_only(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    postgresql.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    postgresql.restart()  # as one that stands by for another, or whose disk is full
+    try:
+        check_refusals([client.put("/todos/1", json={}), client.post("/todos", json={"task": "x"})], server)
+        assert client.get("/todos/1").json()["task"] == "Buy milk"
+        check_health(client, 200)
+    finally:
+        postgresql.execute("ALTER SYSTEM RESET ALL")
+        postgresql.restart()
+    check_recovery(client)
+
+
 @pytest.fixture
 def few_connections(postgresql: Cluster) -> Iterator[None]:
     """The server has 20 connections, which is what the application may use and some more."""
