@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from sqlalchemy import make_url
 
 from tests.applications import as_owner
 from tests.databases import Cluster, cluster
-from tests.servers import Server, serving
+from tests.servers import Server, at_once, serving
 
 pytestmark = pytest.mark.slow
 
@@ -255,6 +256,19 @@ def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> No
         check_refusals([answer for answer in answers if answer.status_code == 503], server)
         assert any(answer.status_code == 503 for answer in answers)
         assert client.get("/todos?limit=1").status_code == 200
+
+
+def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, postgresql: Cluster) -> None:
+    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    with serving(folder, TODO_DATABASE_URL=postgresql.url, TODO_DATABASE_TIMEOUT="0.1") as (_, client):
+        statuses: Counter[int] = Counter()
+        for _ in range(10):
+            answers = at_once(client, [("POST", "/todos", {"task": "x"})] * 100)
+            statuses.update(answer.status_code for answer in answers)
+
+        assert set(statuses) == {201, 503}
+        kept = postgresql.execute("COPY (SELECT count(*) FROM todo_items) TO STDOUT")
+        assert int(kept) == statuses[201]
 
 
 def test_a_statement_that_takes_too_long(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
