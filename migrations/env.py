@@ -11,7 +11,8 @@ from sqlalchemy import Connection, types
 from sqlmodel import SQLModel
 
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
-from todo_api.database import Database
+from todo_api import sqlite
+from todo_api.database import TIMEOUT, Database
 from todo_api.settings import load_settings
 from todo_api.startup import StartupError, connect
 
@@ -63,7 +64,10 @@ def configure(**options: Any) -> None:
 
 
 async def main() -> None:
-    database = Database(load_settings().database_url, timeout=PATIENCE, create=True)
+    url = load_settings().database_url
+    # A PostgreSQL server ends the transaction of a process that hangs after twice this time.
+    timeout = PATIENCE if url.drivername == sqlite.DRIVER else TIMEOUT
+    database = Database(url, timeout=timeout, create=True)
     try:
         async with connect(database.engine) as connection:
             await connection.run_sync(run)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,7 @@ from sqlalchemy import make_url
 
 from tests.applications import as_owner
 from tests.databases import Cluster, cluster
-from tests.servers import PATIENCE, Server, serving
+from tests.servers import PATIENCE, Server, at_once, serving
 
 pytestmark = pytest.mark.slow
 
@@ -187,6 +188,20 @@ def test_killed_connections(postgresql: Cluster, served: tuple[Server, httpx.Cli
         check_recovery(served[1])
 
 
+def test_a_server_that_turns_read_only(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
+    server, client = served
+    postgresql.execute("ALTER SYSTEM SET default_transaction_read_only = on")
+    postgresql.restart()  # as one that stands by for another, or whose disk is full
+    try:
+        check_refusals([client.put("/todos/1", json={}), client.post("/todos", json={"task": "x"})], server)
+        assert client.get("/todos/1").json()["task"] == "Buy milk"
+        check_health(client, 200)
+    finally:
+        postgresql.execute("ALTER SYSTEM RESET ALL")
+        postgresql.restart()
+    check_recovery(client)
+
+
 @pytest.fixture
 def few_connections(postgresql: Cluster) -> Iterator[None]:
     """The server has 20 connections, which is what the application may use and some more."""
@@ -241,6 +256,19 @@ def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> No
         check_refusals([answer for answer in answers if answer.status_code == 503], server)
         assert any(answer.status_code == 503 for answer in answers)
         assert client.get("/todos?limit=1").status_code == 200
+
+
+def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, postgresql: Cluster) -> None:
+    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    with serving(folder, TODO_DATABASE_URL=postgresql.url, TODO_DATABASE_TIMEOUT="0.1") as (_, client):
+        statuses: Counter[int] = Counter()
+        for _ in range(10):
+            answers = at_once(client, [("POST", "/todos", {"task": "x"})] * 100)
+            statuses.update(answer.status_code for answer in answers)
+
+        assert statuses.keys() <= {201, 503}
+        kept = postgresql.execute("COPY (SELECT count(*) FROM todo_items) TO STDOUT")
+        assert int(kept) == statuses[201]
 
 
 def test_a_statement_that_takes_too_long(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:

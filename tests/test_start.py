@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
-from tests.databases import ROOT, Backend, SQLite, migrate
+from tests.databases import ROOT, Backend, PostgreSQL, SQLite, migrate
 from tests.servers import PATIENCE, serving, starting
 from tests.test_migrations import execute, newest_revision
 from todo_api.database import Database, parse_url
@@ -63,6 +63,21 @@ def test_a_migration_that_is_killed_half_way_is_made_by_the_next_start(
             assert [todo["task"] for todo in client.get("/todos").json()] == tasks
             assert client.post("/todos", json={"task": "Go on"}).status_code == 201
         execute(url, "CREATE TABLE half (id INTEGER)")  # which fails if there is still one
+
+
+@pytest.mark.slow
+def test_a_migration_that_hangs_holds_up_no_start_on_postgresql(
+    folder: Path, postgresql_backend: PostgreSQL, request: pytest.FixtureRequest
+) -> None:
+    path = ROOT / "migrations" / "versions" / "9997_interrupted.py"
+    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+    url = old_database(postgresql_backend)
+    path.write_text(INTERRUPTED.format(newest_revision()))
+    with starting(folder, TODO_DATABASE_URL=url) as hanging:
+        hanging.wait_until_said("half way")
+        path.unlink()
+        with serving(folder, TODO_DATABASE_URL=url) as (_, client):
+            assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk"]
 
 
 LATE = """

@@ -109,8 +109,8 @@ _REWORDED = {
 
 
 # SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or
-# a statement that took too long, a server that shuts down, an idle transaction.
-_PASSING_STATES = ("08", "40", "53", "55", "57", "25P03")
+# a statement that took too long, a server that shuts down, one that can only be read, an idle transaction.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "25006", "25P03")
 # Of SQLite: a table that is not there, a file that is damaged.
 _LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 

@@ -220,8 +220,8 @@ class Internal(Problem):
 class Unavailable(Problem):
     """The database does not answer in time; the same request may succeed later.
 
-    Nothing was changed, unless the connection to the database broke just as a change was being made: look before you
-    repeat it.
+    Nothing was changed, unless the connection to the database broke, or fell silent, just as a change was being made:
+    look before you repeat it.
     """
 
     status, title, type = 503, "Service unavailable", "/problems/unavailable"

@@ -96,7 +96,7 @@ async def open_session(request: Request) -> Session:
     if deadline.when() is None:  # from here on: the client may take its time to send the body
         deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
     transactions = database.reader if request.method in ("GET", "HEAD") else database.writer
-    session = Session(transactions, request.scope[CALLER], dry_run=request.scope.get(DRY_RUN, False))
+    session = Session(transactions, request.scope[CALLER], dry_run=request.scope.get(DRY_RUN, False), deadline=deadline)
     request.scope[SESSIONS].append(session)
     return session
 

@@ -4,6 +4,7 @@ It writes what it is told to, when it is told to. The ORM's own session, which k
 what to write, costs 100 µs more for a read, and 180 for a write.
 """
 
+import asyncio
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -17,6 +18,9 @@ from todo_api.transactions import Transaction, Transactions, Values
 
 T = TypeVar("T", bound=Table)
 
+COMMIT_TIME = 1.0
+"""Seconds that a commit may take at the least, whatever the deadline: of one that is given up, nobody knows."""
+
 
 class Session:
     """One transaction, which begins with its first statement; a dry run undoes it in place of the commit.
@@ -24,7 +28,14 @@ class Session:
     A row is an object of its table class, and holds what was read or written last.
     """
 
-    def __init__(self, transactions: Transactions, owner: str, *, dry_run: bool = False) -> None:
+    def __init__(
+        self,
+        transactions: Transactions,
+        owner: str,
+        *,
+        dry_run: bool = False,
+        deadline: asyncio.Timeout | None = None,
+    ) -> None:
         if not owner:
             raise NotIsolatedError("this session has no owner")
         self.owner = owner
@@ -32,6 +43,7 @@ class Session:
         self._transactions = transactions
         self._transaction: Transaction | None = None
         self._dry_run = dry_run
+        self._deadline = deadline
 
     async def fetch(self, statement: Executable, values: Values | None = None) -> Sequence[Row[Any]]:
         """What a select finds among the owner's rows; one of a class finds its columns."""
@@ -78,6 +90,7 @@ class Session:
         """Make the changes permanent; undo them, if this is a dry run."""
         try:
             if self._transaction is not None and not self._dry_run:
+                self._leave_time()
                 await self._transaction.commit()
         finally:
             await self.close()
@@ -87,6 +100,13 @@ class Session:
         if self._transaction is not None:
             transaction, self._transaction = self._transaction, None
             await transaction.close()
+
+    def _leave_time(self) -> None:
+        """Put off a deadline that would come before a commit is answered."""
+        if self._deadline is not None and (deadline := self._deadline.when()) is not None:
+            soonest = asyncio.get_running_loop().time() + COMMIT_TIME
+            if deadline < soonest:
+                self._deadline.reschedule(soonest)
 
     async def _fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
         if self._transaction is None:
