@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from todo_api import due
+
 
 def fill(client: TestClient, *todos: dict[str, Any]) -> None:
     for todo in todos:
@@ -116,6 +118,9 @@ DUE = [
         ("due_before=2026-12-24T00:00:00+01:00&tz=Europe/Paris", [1]),
         ("due_before=2026-12-24T23:30:00Z&tz=Europe/Paris", [1, 2, 3, 4]),
         ("due_after=2026-12-24T00:00:00Z", [5, 6, 8]),
+        ("due_after=2026-12-23T23:00:00Z", [2, 3, 4, 5, 6, 8]),
+        ("due_after=2026-12-23T23:00:00Z&tz=Europe/Paris", [2, 4, 5, 6, 8]),
+        ("due_after=2026-12-24T04:30:00Z&tz=America/New_York", [3, 5, 6, 8]),
         ("due_after=2026-12-23&due_before=2026-12-25", [3, 4, 5]),
         ("due_after=2026-12-23&due_before=2026-12-25&sort=-id", [5, 4, 3]),
         ("has_due=true", [1, 2, 3, 4, 5, 6, 8]),
@@ -198,6 +203,31 @@ def test_todos_are_overdue_once_their_instant_or_their_day_is_over(client: TestC
     assert set(ahead) == {1, 4, 9}
     for overdue, zone in ((ahead, "Etc/GMT-13"), (behind, "Etc/GMT%2B12")):
         assert sorted([*overdue, *ids(client, f"overdue=false&tz={zone}")]) == list(range(1, 10))
+
+
+@pytest.mark.parametrize("now", ["2026-12-24T00:00:00+00:00", "2026-12-24T23:59:59.999999+00:00"])
+def test_without_a_zone_a_day_is_over_at_midnight_in_utc(
+    client: TestClient, now: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due, "utc_now", lambda: datetime.fromisoformat(now))
+    fill(client, {"due_on": "2026-12-23"}, {"due_on": "2026-12-24"}, {"due_on": "2026-12-25"})
+
+    assert ids(client, "overdue=true") == [1]
+    assert ids(client, "overdue=false") == [2, 3]
+
+
+def test_what_is_overdue_comes_in_the_order_in_which_it_was_due(client: TestClient) -> None:
+    fill(
+        client,
+        {"due_on": "2001-01-03"},
+        {"due_at": "2001-01-02T12:00:00Z"},
+        {"due_at": "2001-01-03T12:00:00Z"},
+        {"due_on": "2001-01-02"},
+        {"due_on": "2001-01-03"},
+    )
+
+    assert ids(client, "overdue=true") == [4, 2, 1, 5, 3]
+    assert ids(client, "overdue=true&sort=id") == [1, 2, 3, 4, 5]
 
 
 def test_todos_are_filtered_by_their_time_stamps(client: TestClient) -> None:

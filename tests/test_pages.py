@@ -2,18 +2,22 @@
 
 import random
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from operator import eq, ge, gt, le, lt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.applications import as_owner, in_process
 from tests.databases import Backend
-from todo_api import pages
+from todo_api import due, pages
 
 Todo = dict[str, Any]
 Query = dict[str, Any]
+Check = Callable[[Todo, Any, tzinfo], bool]
+"""Whether a todo matches a filter with this value, its days counted in this zone."""
 NOW = datetime.now(UTC)
 WORDS = ("Milk", "bread", "PRESENTS", "öl")
 TAGS = ("a", "b", "c")
@@ -21,7 +25,6 @@ SCALARS = (
     *("id", "task", "complete", "notes", "due_on", "due_at", "due", "priority", "position"),
     *("created_at", "updated_at", "completed_at", "version"),
 )
-SINCE = "2026-06-01T00:00:00+00:00"
 
 
 def some_todos(dice: random.Random, count: int) -> list[Todo]:
@@ -62,56 +65,105 @@ def listed(request: pytest.FixtureRequest) -> Iterator[tuple[TestClient, list[To
         yield client, client.get("/todos?limit=500").json()
 
 
-def due(todo: Todo) -> datetime | None:
-    if todo["due_at"]:
-        return datetime.fromisoformat(todo["due_at"])
-    return datetime.fromisoformat(todo["due_on"]).replace(tzinfo=UTC) if todo["due_on"] else None
+def span(text: str, zone: tzinfo) -> tuple[datetime, datetime]:
+    """When a day begins and ends in a zone; an instant lasts a microsecond."""
+    if "T" in text:
+        begin = datetime.fromisoformat(text)
+        return begin, begin + timedelta(microseconds=1)
+    begin = datetime.combine(date.fromisoformat(text), time.min, zone)
+    return begin, begin + timedelta(days=1)
 
 
 def value(todo: Todo, name: str) -> Any:
     """What a list is sorted by."""
-    found = due(todo) if name == "due" else todo[name]
+    found = todo["due_at"] or todo["due_on"] if name == "due" else todo[name]
+    if found and (name == "due" or name.endswith("_at")):
+        return span(found, UTC)[0]
     return found[:500] if isinstance(found, str) else found
 
 
-def before_today(todo: Todo) -> bool:
-    today = NOW.date().isoformat()
-    if todo["due_on"]:
-        return bool(todo["due_on"] < today)
-    return bool(todo["due_at"] and todo["due_at"] < today)
+def compared(name: str, compare: Callable[[Any, Any], bool]) -> Check:
+    return lambda todo, bound, _: compare(todo[name], bound)
 
 
-CHECKS: dict[str, Callable[[Todo, Any], bool]] = {
-    "q": lambda todo, words: all(
+def dated(name: str, compare: Callable[[Any, Any], bool]) -> Check:
+    def check(todo: Todo, bound: str, zone: tzinfo) -> bool:
+        return bool(todo[name]) and compare(span(todo[name], zone), span(bound, zone))
+
+    return check
+
+
+def is_due_before(todo: Todo, bound: str, zone: tzinfo) -> bool:
+    text = todo["due_at"] or todo["due_on"]
+    return bool(text) and span(text, zone)[1] <= span(bound, zone)[0]
+
+
+def is_due_after(todo: Todo, bound: str, zone: tzinfo) -> bool:
+    text = todo["due_at"] or todo["due_on"]
+    return bool(text) and span(text, zone)[0] >= span(bound, zone)[1]
+
+
+CHECKS: dict[str, Check] = {
+    "ids": lambda todo, wanted, _: todo["id"] in wanted,
+    "q": lambda todo, words, _: all(
         word in f"{todo['task']}\n{todo['notes'] or ''}".lower() for word in words.lower().split()
     ),
-    "tag": lambda todo, tags: set(tags) <= set(todo["tags"]),
-    "complete": lambda todo, wanted: bool(todo["complete"] is (wanted == "true")),
-    "priority": lambda todo, wanted: bool(todo["priority"] == wanted),
-    "priority_min": lambda todo, least: bool(todo["priority"] >= least),
-    "has_due": lambda todo, wanted: (due(todo) is not None) is (wanted == "true"),
-    "due_before": lambda todo, _: before_today(todo),
-    "completed_after": lambda todo, _: todo["completed_at"] is not None,
-    "ids": lambda todo, wanted: todo["id"] in wanted,
+    "complete": lambda todo, wanted, _: todo["complete"] is (wanted == "true"),
+    "due_before": is_due_before,
+    "due_after": is_due_after,
+    "overdue": lambda todo, wanted, zone: (
+        (not todo["complete"] and is_due_before(todo, NOW.isoformat(), zone)) is (wanted == "true")
+    ),
+    "has_due": lambda todo, wanted, _: bool(todo["due_on"] or todo["due_at"]) is (wanted == "true"),
+    "tz": lambda *_: True,
+    "priority": compared("priority", eq),
+    "priority_min": compared("priority", ge),
+    "priority_max": compared("priority", le),
+    "tag": lambda todo, tags, _: set(tags) <= set(todo["tags"]),
+    "created_after": dated("created_at", gt),
+    "updated_after": dated("updated_at", gt),
+    "completed_after": dated("completed_at", gt),
+    "completed_before": dated("completed_at", lt),
 }
+TODAY, TOMORROW = NOW.date().isoformat(), (NOW.date() + timedelta(days=1)).isoformat()
 VALUES: dict[str, tuple[Any, ...]] = {
+    "ids": ([2, 70, 71, 72, 9999],),
     "q": ("milk", "milk bread", "ILK", "mi", "presents öl", "bread and", "nothing", "milk mi"),
-    "tag": (["a"], ["a", "b"], ["a", "b", "c"], ["none"]),
     "complete": ("true", "false"),
+    "due_before": (TODAY, TOMORROW, NOW.isoformat()),
+    "due_after": (TODAY, TOMORROW, NOW.isoformat()),
+    "overdue": ("true", "false"),
+    "has_due": ("true", "false"),
     "priority": (0, 5, 7),
     "priority_min": (0, 5),
-    "has_due": ("true", "false"),
-    "due_before": (NOW.date().isoformat(),),
-    "completed_after": ("2026-01-01T00:00:00Z",),
-    "ids": ([2, 70, 71, 72, 9999],),
+    "priority_max": (0, 5),
+    "tag": (["a"], ["a", "b"], ["a", "b", "c"], ["none"]),
 }
-IMPLIED = {"priority_min": "priority", "due_before": "due", "has_due": "due", "completed_after": "completed_at"}
+STAMPS = {
+    "created_after": "created_at",
+    "updated_after": "updated_at",
+    "completed_after": "completed_at",
+    "completed_before": "completed_at",
+}
+"""The filters whose values are those of some todo."""
+ZONES = ("Asia/Tokyo", "America/New_York", "Etc/GMT+12", "UTC")
+RANGES = {
+    **dict.fromkeys(("due_before", "due_after", "overdue", "has_due"), "due"),
+    **dict.fromkeys(("priority_min", "priority_max"), "priority"),
+    **STAMPS,
+}
+"""The filters that a list is in the order of, each with its member; the first one counts."""
 
 
-def some_query(dice: random.Random) -> Query:
-    names = dice.sample(list(VALUES), dice.choice((0, 0, 1, 1, 2, 3)))
-    query: Query = {name: dice.choice(VALUES[name]) for name in names}
-    if dice.random() < 0.9 or any(name in IMPLIED for name in names):
+def some_query(dice: random.Random, todos: list[Todo]) -> Query:
+    names = dice.sample([*VALUES, *STAMPS], dice.choice((0, 0, 1, 1, 2, 3)))
+    query: Query = {name: dice.choice(VALUES[name]) for name in names if name in VALUES}
+    for name in names:
+        if name in STAMPS:
+            query[name] = dice.choice([todo[STAMPS[name]] for todo in todos if todo[STAMPS[name]]])
+    if dice.random() < 0.5:
+        query["tz"] = dice.choice(ZONES)
+    if dice.random() < 0.7:
         members = dice.sample(SCALARS, dice.choice((1, 1, 2, 3)))
         query["sort"] = ",".join(dice.choice(("", "-")) + member for member in members)
     return query
@@ -119,8 +171,10 @@ def some_query(dice: random.Random) -> Query:
 
 def expected(todos: list[Todo], query: Query) -> list[int]:
     """The ids of what a list must hold, in its order."""
-    found = [todo for todo in todos if all(CHECKS[name](todo, query[name]) for name in query if name != "sort")]
-    terms = query.get("sort", "id").split(",")
+    zone = ZoneInfo(query.get("tz", "UTC"))
+    found = [todo for todo in todos if all(CHECKS[name](todo, query[name], zone) for name in query if name != "sort")]
+    implied = [member for name, member in RANGES.items() if query.get(name, "false") != "false"]
+    terms = query.get("sort", [*implied, "id"][0]).split(",")
     terms.append("-id" if terms[-1].startswith("-") else "id")
     for term in reversed(terms):
         name = term.removeprefix("-")
@@ -148,9 +202,21 @@ LOOKS = (pages.LOOKS, ((2, 3), (5, 9)), ((20, 1), (40, 40)), ((0, 30), (1, 60)))
 def compare(client: TestClient, todos: list[Todo], seed: str, count: int) -> None:
     dice = random.Random(seed)  # noqa: S311  # the same queries each time, no secret
     for _ in range(count):
-        query = some_query(dice)
-        limit = dice.choice((1, 4)) if len(query) > 2 else dice.choice((20, 50, 500))
+        query = some_query(dice, todos)
+        limit = dice.choice((1, 4)) if len(query.keys() - {"tz"}) > 2 else dice.choice((20, 50, 500))
         assert read(client, query, limit) == expected(todos, query), query
+
+
+def test_every_filter_and_every_order_is_among_those_that_are_compared(
+    listed: tuple[TestClient, list[Todo]],
+) -> None:
+    client, _ = listed
+    described = client.get("/openapi.json").json()["paths"]["/todos"]["get"]["parameters"]
+    patterns = {each["name"]: each["schema"].get("pattern", "") for each in described if each["in"] == "query"}
+
+    assert CHECKS.keys() == patterns.keys() - {"limit", "cursor", "sort", "count"}
+    assert CHECKS.keys() == {*VALUES, *STAMPS, "tz"}
+    assert set(SCALARS) == set(patterns["sort"].split("(")[1].split(")")[0].split("|"))
 
 
 @pytest.mark.parametrize("looks", LOOKS)
@@ -158,6 +224,7 @@ def test_every_list_holds_what_it_must_in_its_order(
     listed: tuple[TestClient, list[Todo]], looks: tuple[tuple[int, int], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "LOOKS", looks)
+    monkeypatch.setattr(due, "utc_now", lambda: NOW)
     compare(*listed, seed=str(looks), count=25)
 
 
@@ -167,4 +234,5 @@ def test_a_thousand_lists_hold_what_they_must_in_their_order(
     listed: tuple[TestClient, list[Todo]], looks: tuple[tuple[int, int], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "LOOKS", looks)
+    monkeypatch.setattr(due, "utc_now", lambda: NOW)
     compare(*listed, seed=f"more of {looks}", count=125)
