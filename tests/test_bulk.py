@@ -221,6 +221,17 @@ def test_every_filter_of_the_list_serves_a_change_of_many(client: TestClient) ->
     assert filters["patch"] == filters["delete"] == filters["get"] - of_the_list_alone | of_many_alone
 
 
+@pytest.mark.parametrize("query", ["tag=t", "tag=t&tag=u", "q=milk"])
+def test_hundreds_of_new_todos_are_found_by_what_they_have_at_once(client: TestClient, query: str) -> None:
+    """Of which PostgreSQL, that looks at a table anew each minute, knows nothing yet."""
+    for _ in range(2):
+        client.post("/todos/bulk", json=[{"task": "Buy milk", "tags": ["t", "u"]}] * 400)
+
+    found = {"matched": 800, "changed": 800}
+    assert client.patch(f"/todos?{query}", json={"priority": 1}).json() == found
+    assert client.delete(f"/todos?{query}").json() == found
+
+
 @pytest.mark.slow
 def test_ten_thousand_are_cleared_at_once(client: TestClient) -> None:
     for _ in range(20):
