@@ -95,6 +95,30 @@ def test_of_two_thousand_conditional_updates_each_version_has_one_winner(client:
     assert client.get("/todos/1").json().items() >= {"task": str(len(versions)), "version": versions[-1]}.items()
 
 
+@pytest.mark.parametrize("positions", [{}, {"position": 0}], ids=["room between them", "no room"])
+def test_todos_moved_at_once_are_all_where_they_were_told_to_be(
+    client: httpx.Client, positions: dict[str, int]
+) -> None:
+    client.post("/todos/bulk", json=[{"task": "x"} | positions for _ in range(60)])
+    moves = [{"before": 60}, {"after": 60}, {"to": "top"}, {"to": "bottom"}]
+    answers = at_once(client, [("POST", f"/todos/{todo}/move", moves[todo % 4]) for todo in range(1, 41)])
+    order = [todo["id"] for todo in client.get("/todos?sort=position&limit=500").json()]
+    place = {todo: number for number, todo in enumerate(order)}
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert sorted(order) == list(range(1, 61))
+    assert [todo for todo in order if todo > 40] == list(range(41, 61))
+    before, behind, top, bottom = ([todo for todo in range(1, 41) if todo % 4 == number] for number in range(4))
+    assert [todo for todo in before if place[todo] > place[60]] == []
+    assert [todo for todo in behind if place[todo] < place[60]] == []
+    assert [todo for todo in top if place[todo] > place[41]] == []
+    assert [todo for todo in bottom if place[todo] < place[60]] == []
+    # The next one, which meets no other, is just where it was told to be.
+    client.post("/todos/1/move", json={"before": 60})
+    order = [todo["id"] for todo in client.get("/todos?sort=position&limit=500").json()]
+    assert order.index(1) + 1 == order.index(60)
+
+
 def test_a_conditional_update_against_a_delete_is_done_or_told(client: httpx.Client) -> None:
     for number in range(1, 51):
         client.post("/todos", json={"task": "old"})

@@ -1,5 +1,7 @@
 """What a todo has beside its task."""
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +35,34 @@ def test_a_client_that_knows_the_task_alone_gets_the_defaults_of_the_rest(client
     }
     assert before <= instant(todo["created_at"]) <= datetime.now(UTC)
     assert todo["updated_at"] == todo["created_at"]
+
+
+def test_what_the_server_stamps_is_in_utc_and_to_the_microsecond(client: TestClient) -> None:
+    created = [create(client), create(client, complete=True)]
+    updated = client.put("/todos/1", json={"task": "Wrap them all"}).json()
+    client.patch("/todos?complete=false", json={"complete": True})
+    answers = [*created, updated, client.get("/todos/1").json(), *client.get("/todos").json()]
+
+    stamps = [todo[name] for todo in answers for name in ("created_at", "updated_at", "completed_at") if todo[name]]
+    # A whole second, one of a million, has no fraction.
+    assert [stamp for stamp in stamps if not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", stamp)] == []
+    assert len({stamp[-4:-1] for stamp in stamps}) > 1
+
+
+@pytest.mark.parametrize("escaped", [False, True], ids=["as they are", "escaped"])
+@pytest.mark.parametrize("character", ["é", "😀"])
+def test_the_longest_notes_are_taken_in_every_script_and_however_they_are_written(
+    client: TestClient, character: str, escaped: bool
+) -> None:
+    notes = character * 16_384
+    for method, path in (("POST", "/todos"), ("PUT", "/todos/1"), ("PATCH", "/todos/2")):
+        create(client)
+        body = json.dumps({"task": method, "notes": notes}, ensure_ascii=escaped).encode()
+        answer = client.request(method, path, content=body, headers={"content-type": "application/json"})
+
+        assert answer.status_code in (200, 201), answer.text
+        assert answer.json()["notes"] == notes
+        assert client.get(f"/todos/{answer.json()['id']}").json() == answer.json()
 
 
 @pytest.mark.parametrize(
