@@ -115,6 +115,7 @@ class Line(ThreadingTCPServer):
     """A line to the server, whose connections may go dead: nothing more comes through, and nobody is told."""
 
     daemon_threads = True
+    request_queue_size = 128
     left: float = inf
     """How many times more the application says something before the connection on which it does so goes dead."""
 
