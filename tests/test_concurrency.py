@@ -13,7 +13,7 @@ import httpx2 as httpx
 import pytest
 
 from tests.databases import PostgreSQL, SQLite
-from tests.servers import at_once, serving
+from tests.servers import Call, at_once, serving
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +117,22 @@ def test_todos_moved_at_once_are_all_where_they_were_told_to_be(
     client.post("/todos/1/move", json={"before": 60})
     order = [todo["id"] for todo in client.get("/todos?sort=position&limit=500").json()]
     assert order.index(1) + 1 == order.index(60)
+
+
+def test_moves_and_changes_of_many_at_once_are_all_made(client: httpx.Client) -> None:
+    tasks = [{"task": "Buy milk", "position": 0, "priority": 9 - number % 10} for number in range(40)]
+    ids = [todo["id"] for todo in client.post("/todos/bulk", json=tasks).json()]
+    moves: list[Call] = [
+        ("POST", f"/todos/{moved}/move", {"after": other}) for moved, other in zip(ids, reversed(ids), strict=True)
+    ]
+    changes: list[Call] = [
+        ("PATCH", f"/todos?{query}", {"notes": query, "position": 0})
+        for query in ("priority_min=0", "created_after=2026-01-01T00:00:00Z", "q=milk", "complete=false")
+    ]
+    for _ in range(3):
+        answers = at_once(client, moves[:12] + changes + moves[12:])
+
+        assert [answer.status_code for answer in answers] == [200] * len(answers)
 
 
 def test_a_conditional_update_against_a_delete_is_done_or_told(client: httpx.Client) -> None:

@@ -42,6 +42,7 @@ class BulkQuery(Query[T]):
     async def delete(self, session: Session) -> Affected:
         """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
         statement = delete(self.table).where(column(self.table, "id").in_(self._ids(session)))
+        await session.wait_for_turn()
         deleted = await session.change(statement)
         self._check(deleted)
         return Affected(matched=deleted, changed=deleted)
@@ -49,6 +50,7 @@ class BulkQuery(Query[T]):
     async def update(self, changes: Changes[T], session: Session) -> Affected:
         """Change all rows that match; those that have the new values already stay as they are."""
         ids = self._ids(session)
+        await session.wait_for_turn()
         matched = await session.scalar(select(func.count()).select_from(ids.subquery()))
         self._check(matched)
         if not changes.members:

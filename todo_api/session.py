@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Executable, Row, bindparam, delete, insert, update
+from sqlalchemy import ColumnElement, Executable, Row, bindparam, delete, func, insert, literal_column, update
 from sqlmodel import select
 
 from todo_api.owners import THIS_OWNER, NotIsolatedError, check, of_owner, stamp
@@ -61,6 +61,14 @@ class Session:
         """The row with this id, locked until the end of the transaction where there is one; None when there is none."""
         rows = await self.fetch(_select_one(table, locked=self._transactions.locks), {"row_id": row_id})
         return make(table, rows[0]._asdict()) if rows else None
+
+    async def wait_for_turn(self) -> None:
+        """Wait for the owner's other changes of many rows: on PostgreSQL two of them could each lock what both need.
+
+        To be called before the first row is locked. On SQLite every transaction waits for its turn.
+        """
+        if self.dialect == "postgresql":
+            await self._fetch(_TURN, {THIS_OWNER.key: self.owner})
 
     async def insert(self, row: Table, **expressions: ColumnElement[Any]) -> None:
         """Add a row, which gets its id, and the values that the database finds for `expressions`."""
@@ -128,6 +136,8 @@ class Session:
         if await self._change(statement, values | key) != 1:
             raise RuntimeError(f"this {type(row).__name__} was not locked by its session: another has changed it")
 
+
+_TURN = select(func.pg_advisory_xact_lock(func.hashtextextended(THIS_OWNER, literal_column("0"))))
 
 # Each statement is made once, as to make one and its cache key costs a quarter of a request.
 

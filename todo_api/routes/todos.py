@@ -34,6 +34,11 @@ async def load_todo(
 TodoDep = Annotated[TodoItem, Depends(load_todo)]
 
 
+async def wait_for_turn(session: SessionDep) -> None:
+    """Wait for the other changes of many todos; needed before the first todo is locked."""
+    await session.wait_for_turn()
+
+
 @router.get(
     "",
     response_model=list[TodoItem],
@@ -120,7 +125,12 @@ async def delete_todo(todo: TodoDep, session: SessionDep, request: Request) -> N
     await session.commit()
 
 
-@router.post("/{todo_id:member}/move", responses=documented(*CONDITIONAL, headers=("ETag",)), openapi_extra=IF_MATCH)
+@router.post(
+    "/{todo_id:member}/move",
+    dependencies=[Depends(wait_for_turn)],
+    responses=documented(*CONDITIONAL, headers=("ETag",)),
+    openapi_extra=IF_MATCH,
+)
 async def move_todo(todo: TodoDep, move: Move, session: SessionDep, request: Request, response: Response) -> TodoItem:
     """Move a todo
 
