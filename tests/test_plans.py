@@ -81,7 +81,7 @@ def test_a_change_of_many_takes_as_many_statements_for_hundreds_as_for_one(
             client.post("/todos/bulk", json=todos)
         with statements() as found:
             answer = client.request(method, path, json={"POST": todos, "PATCH": {"priority": count % 9}}.get(method))
-        sent = [statement.split()[0] for statement, _ in found]
+        sent = [statement.split()[0] for statement, _ in found if "pg_advisory_xact_lock" not in statement]
         if method == "POST" and database_url.startswith("sqlite"):
             # It gives ids in no order that it promises, so it is asked for one row after the other.
             assert sent.count("INSERT") == count

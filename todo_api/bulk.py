@@ -4,7 +4,7 @@ from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import JSON, ColumnElement, Text, cast, delete, func, literal, or_, update
+from sqlalchemy import JSON, ColumnElement, Text, any_, cast, delete, func, literal, or_, update
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
@@ -41,7 +41,7 @@ class BulkQuery(Query[T]):
 
     async def delete(self, session: Session) -> Affected:
         """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
-        statement = delete(self.table).where(column(self.table, "id").in_(self._ids(session)))
+        statement = delete(self.table).where(self._is_among(self._ids(session), session))
         await session.wait_for_turn()
         deleted = await session.change(statement)
         self._check(deleted)
@@ -55,10 +55,11 @@ class BulkQuery(Query[T]):
         self._check(matched)
         if not changes.members:
             return Affected(matched=matched, changed=0)
-        row_id = column(self.table, "id")
         different = or_(*(_differs(column(self.table, name), value) for name, value in changes.members.items()))
         statement = (
-            update(self.table).where(row_id.in_(ids), different).values(changes_of_many(self.table, changes.members))
+            update(self.table)
+            .where(self._is_among(ids, session), different)
+            .values(changes_of_many(self.table, changes.members))
         )
         changed = await session.change(statement)
         self._check(changed)
@@ -74,6 +75,13 @@ class BulkQuery(Query[T]):
         ids = restricted(select(column(self.table, "id")), self.table, shape, dialect).params(values)
         # Locked, so that PostgreSQL looks at the filters again where another has changed a row meanwhile.
         return ids.with_for_update(of=self.table)
+
+    def _is_among(self, ids: SelectOfScalar[int], session: Session) -> ColumnElement[bool]:
+        row_id = column(self.table, "id")
+        if session.dialect == "postgresql":
+            # Found once: of rows that are new, its planner knows nothing, and may look for all of them once for each.
+            return row_id == any_(func.array(ids.scalar_subquery()))
+        return row_id.in_(ids)
 
     def _check(self, affected: int) -> None:
         if self.max_affected is not None and affected > self.max_affected:
