@@ -1,6 +1,8 @@
 """How the command starts on the database that it finds."""
 
 import asyncio
+import os
+import shutil
 import sqlite3
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection
 
+from tests.applications import in_process
 from tests.databases import ROOT, Backend, PostgreSQL, SQLite, migrate
 from tests.servers import PATIENCE, serving, starting
 from tests.test_migrations import execute, newest_revision
@@ -140,6 +143,14 @@ def test_a_process_waits_for_the_one_that_migrates(
         with serving(folder, TODO_DATABASE_URL=url) as (_, client):
             assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk"]
         migrating.wait_until_ready()
+
+
+def test_the_name_of_a_database_may_be_none_of_utf_8(folder: Path, sqlite_backend: SQLite) -> None:
+    path = folder / os.fsdecode(b"B\xfccher.db")
+    shutil.copyfile(sqlite_backend.migrated().removeprefix("sqlite:///"), path)
+    with in_process(database_url=f"sqlite:///{path}") as client:
+        assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
+        assert client.get("/todos/1").status_code == 200
 
 
 @pytest.mark.slow

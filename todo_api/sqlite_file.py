@@ -45,7 +45,7 @@ class DatabaseFile:
 
     @property
     def uri(self) -> str:
-        return f"file:{quote(self._path)}?mode={self._mode}"
+        return f"file:{quote(os.fsencode(self._path))}?mode={self._mode}"
 
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
