@@ -124,6 +124,12 @@ def test_what_is_not_json_is_malformed(client: TestClient, body: bytes) -> None:
         assert answer.json()["type"] == "/problems/malformed"
 
 
+def test_a_number_that_is_too_long_is_told_so(client: TestClient) -> None:
+    answer = client.post("/todos", content=MALFORMED["a number of 5,000 digits"], headers=JSON)
+
+    assert "a number of too many digits" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "media_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "json", "*/*", ""]
 )

@@ -41,7 +41,7 @@ def install(app: FastAPI) -> None:
 async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
     path = request.scope["path"]
     if error.status_code == 400 and not isinstance(error, Malformed):  # FastAPI's own, for what json.loads can't take
-        error = Malformed("The body is not JSON in UTF-8, or nested too deep.")
+        error = Malformed("The body is not JSON in UTF-8, nested too deep, or has a number of too many digits.")
     if error.status_code == 405:
         methods = ", ".join(allowed_methods(request.scope))
         error = HTTPException(405, f"This path has the methods {methods}.", {"Allow": methods})
