@@ -313,6 +313,18 @@ def test_a_bad_filter_is_refused_by_its_name(client: TestClient, query: str, poi
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
+@pytest.mark.parametrize(
+    "instant", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "0001-01-01T00:00:00+01:00"]
+)
+def test_an_instant_that_is_too_early_or_too_late_is_told_what_is_between(client: TestClient, instant: str) -> None:
+    answers = [client.post("/todos", json={"task": "x", "due_at": instant})]
+    answers += [client.get("/todos", params={name: instant}) for name in ("due_before", "due_after", "created_after")]
+
+    for answer in answers:
+        (error,) = answer.json()["errors"]
+        assert error["detail"] == "must be after 0001-01-01T00:00:00Z and before 9999-12-31T23:59:59.999999Z"
+
+
 def test_a_count_counts_what_every_kind_of_filter_leaves(client: TestClient) -> None:
     fill(client, *DUE, {"tags": ["a"], "task": "milk"}, {"tags": ["a"], "complete": True})
     for query, count in (

@@ -143,7 +143,8 @@ def _in_utc(value: datetime) -> datetime:
     except OverflowError:
         instant = _LAST
     if not _FIRST < instant < _LAST:  # which asyncpg takes for infinity
-        raise PydanticCustomError("date_time", "must be within the years 1 to 9999 in UTC")
+        between = "must be after 0001-01-01T00:00:00Z and before 9999-12-31T23:59:59.999999Z"
+        raise PydanticCustomError("date_time", between)
     return instant
 
 
@@ -180,6 +181,8 @@ class DayOrInstant:
                 return cls(date.fromisoformat(text), None)
             if re.fullmatch(_INSTANT, text):
                 return cls(None, _in_utc(datetime.fromisoformat(text.upper())))
+        except PydanticCustomError:
+            raise
         except ValueError:
             pass  # the form is right and there is no such day or hour: the same message
         raise PydanticCustomError("date_time", "must be a day (2026-12-24) or an instant (2026-12-24T18:00:00Z)")
