@@ -104,6 +104,13 @@ def test_every_bad_member_is_named(client: TestClient) -> None:
     assert {error["pointer"] for error in answer.json()["errors"]} == {"/task", "/complete", "/colour"}
 
 
+def test_of_many_bad_members_a_hundred_are_named_and_all_are_counted(client: TestClient) -> None:
+    answer = client.post("/todos/bulk", json=[{"task": "x", "colour": "red"}] * 500)
+
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{number}/colour" for number in range(100)]
+    assert answer.json()["detail"] == "/0/colour: is not a member of the request (and 499 more)"
+
+
 MALFORMED = {
     "invalid JSON": b'{"task": "x"',
     "two documents": b'{"task": "x"} {}',

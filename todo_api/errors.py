@@ -15,6 +15,7 @@ from todo_api import problems
 from todo_api.logs import CAUSE
 from todo_api.methods import allowed_methods
 from todo_api.problems import (
+    MAX_ERRORS,
     Internal,
     Invalid,
     InvalidValue,
@@ -63,7 +64,7 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     if errors[0]["type"] == "json_invalid":
         position = errors[0]["loc"][-1]
         return ProblemResponse(Malformed(f"The body is not JSON, from character {position} on."))
-    return ProblemResponse(Invalid([_invalid_value(each) for each in errors]))
+    return ProblemResponse(Invalid([_invalid_value(each) for each in errors[:MAX_ERRORS]], len(errors)))
 
 
 def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:

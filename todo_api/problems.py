@@ -46,7 +46,7 @@ class ProblemDocument(TypedDict):
         Annotated[
             list[InvalidValue],
             Field(
-                description="Each thing that is wrong, for status 422.",
+                description="Each thing that is wrong, up to 100 of them, for status 422.",
                 examples=[[{"pointer": "/task", "detail": "must not be empty", "code": "string_too_short"}]],
             ),
         ]
@@ -196,16 +196,21 @@ class PreconditionRequired(Problem):
     status, title, type = 428, "Precondition required", "/problems/precondition-required"
 
 
+MAX_ERRORS = 100
+"""How many of the things that are wrong with a request are named, so that the answer is no larger than it helps."""
+
+
 class Invalid(Problem):
-    """A parameter or a member of the body breaks a rule; `errors` names each of them."""
+    """A parameter or a member of the body breaks a rule; `errors` names each of them, up to 100."""
 
     status, title, type = 422, "Validation failed", "/problems/validation"
 
-    def __init__(self, errors: Sequence[InvalidValue]) -> None:
-        first = errors[0]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    def __init__(self, errors: Sequence[InvalidValue], number: int | None = None) -> None:
+        """`number` is that of all errors, if not all of them are given."""
+        first, number = errors[0], number or len(errors)
+        more = f" (and {number - 1} more)" if number > 1 else ""
         super().__init__(f"{first['pointer'] or 'body'}: {first['detail']}{more}")
-        self.members = {"errors": errors}
+        self.members = {"errors": errors[:MAX_ERRORS]}
 
 
 class Internal(Problem):

@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     docs: bool = True
     """Whether /docs and /openapi.json are served."""
     require_if_match: bool = False
-    """Whether a change without `If-Match` is refused (428)."""
+    """Whether a change of one todo without `If-Match` is refused (428)."""
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []
     """The origins, separated by commas, whose web pages may call; `*` for all."""
     request_timeout: int = Field(default=20, ge=1)
