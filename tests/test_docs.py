@@ -167,7 +167,7 @@ def test_what_is_refused_is_answered_as_the_examples_say(client: TestClient) -> 
             }
         else:
             assert "422" not in responses
-            continue
+            answers = {"431": client.request(operation.method, url, headers={"x": "y" * 9000})}
         for status, answer in answers.items():
             assert answer.json() == responses[status]["content"][PROBLEM]["example"], operation.name
 

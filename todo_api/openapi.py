@@ -11,6 +11,7 @@ from todo_api.callers import OPEN_PATHS
 from todo_api.methods import JSON, MERGE_PATCH
 from todo_api.owners import owned_tables
 from todo_api.problems import (
+    HeadTooLarge,
     InsufficientScope,
     Internal,
     Invalid,
@@ -29,7 +30,7 @@ from todo_api.problems import (
     UnsupportedMediaType,
     describe,
 )
-from todo_api.strict import body_limit, body_types
+from todo_api.strict import MAX_HEAD_SIZE, body_limit, body_types
 from todo_api.table import examples_of
 
 _BEARER = {
@@ -189,6 +190,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[s
         responses["413"] = _problem_response(TooLarge(body_limit(path)))
     if wrong := _wrong_value(operation, schemas):
         responses["422"] = _problem_response(Invalid([wrong]))
+    else:  # which leaves the head alone to get wrong
+        responses["431"] = _problem_response(HeadTooLarge(MAX_HEAD_SIZE))
     responses |= {str(problem.status): _example_response(problem) for problem in (Internal, Unavailable)}
     for response in responses.values():
         if method != "get":

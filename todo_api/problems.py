@@ -213,6 +213,15 @@ class Invalid(Problem):
         self.members = {"errors": errors[:MAX_ERRORS]}
 
 
+class HeadTooLarge(Problem):
+    """The target and the fields of the request have more bytes than the server reads (RFC 6585)."""
+
+    status, title, type = 431, "Request header fields too large", "/problems/head-too-large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The target and the fields must have at most {limit} bytes.")
+
+
 class Internal(Problem):
     """The server failed, which is no fault of the request. Its log says why, under the `X-Request-Id` of the answer."""
 

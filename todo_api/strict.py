@@ -10,7 +10,15 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.methods import JSON, MERGE_PATCH
-from todo_api.problems import Invalid, InvalidValue, ProblemResponse, TooLarge, UnsupportedMediaType, did_you_mean
+from todo_api.problems import (
+    HeadTooLarge,
+    Invalid,
+    InvalidValue,
+    ProblemResponse,
+    TooLarge,
+    UnsupportedMediaType,
+    did_you_mean,
+)
 
 MAX_HEAD_SIZE = 8 * 1024
 """Bytes of a request's target and fields at the most."""
@@ -80,8 +88,7 @@ class SizeLimits:
             sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
         )
         if head > MAX_HEAD_SIZE:
-            refusal = HTTPException(431, f"The target and the fields must have at most {MAX_HEAD_SIZE} bytes.")
-            await ProblemResponse(refusal)(scope, receive, send)
+            await ProblemResponse(HeadTooLarge(MAX_HEAD_SIZE))(scope, receive, send)
             return
         headers = dict(scope["headers"])
         limit = body_limit(scope["path"])
