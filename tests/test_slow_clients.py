@@ -125,6 +125,7 @@ def test_what_the_server_refuses_by_itself_has_the_headers_of_every_answer_and_a
         answers.append(exchange(server))
 
     assert [statuses(answer) for answer in answers] == [[400], [431], [408], [503]]
+    assert b'"type":"/problems/head-too-large"' in answers[1]
     for answer in answers:
         found = fields(answer)
         for name in usual.keys() - {"content-type", "content-length", "date", "x-request-id"}:

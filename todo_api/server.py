@@ -23,9 +23,10 @@ from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 from uvicorn.supervisors import Multiprocess
 
 from todo_api.logs import log_config
-from todo_api.problems import ProblemResponse
+from todo_api.problems import HeadTooLarge, ProblemResponse
 from todo_api.response_headers import complete, new_request_id
 from todo_api.settings import Settings, load_settings
+from todo_api.strict import MAX_HEAD_SIZE
 
 LOOKS = 4
 """How often in each time-out a connection is looked at: a slow client is told within a quarter of it."""
@@ -123,7 +124,7 @@ class Protocol(ZttpProtocol):
         if len(self.connections) <= self.settings.max_connections:
             self.look()
         elif len(self.connections) <= 2 * self.settings.max_connections:
-            self.refuse(503, "The server has as many connections as it may.", {"Retry-After": "1"})
+            self.refuse(HTTPException(503, "The server has as many connections as it may.", {"Retry-After": "1"}))
         else:
             self.cut()
 
@@ -171,8 +172,8 @@ class Protocol(ZttpProtocol):
 
     def handle_remote_protocol_error(self) -> None:
         reason = str(sys.exception())
-        status = 431 if "size limit" in reason else 400
-        self.refuse(status, f"This can't be read as a request: {reason}.")
+        unreadable = HTTPException(400, f"This can't be read as a request: {reason}.")
+        self.refuse(HeadTooLarge(MAX_HEAD_SIZE) if "size limit" in reason else unreadable)
 
     def look(self) -> None:
         """Refuse a client that has kept the server waiting for too long; else look again later."""
@@ -183,7 +184,7 @@ class Protocol(ZttpProtocol):
             if self.transport.get_write_buffer_size():
                 self.cut()
             else:
-                self.refuse(408, f"The request did not arrive within {self.patience:g} seconds.")
+                self.refuse(HTTPException(408, f"The request did not arrive within {self.patience:g} seconds."))
             return
         self.set_timer(self.loop.call_later(self.patience / LOOKS, self.look))
 
@@ -198,7 +199,7 @@ class Protocol(ZttpProtocol):
             return ("send", cycle, cycle is not None and cycle.response_complete)
         return ()
 
-    def refuse(self, status: int, detail: str, headers: dict[str, str] | None = None) -> None:
+    def refuse(self, problem: HTTPException) -> None:
         """Answer in place of the application unless it has begun to, and end the connection."""
         self._unset_keepalive_if_required()
         cycle, request_id = self.cycle, new_request_id()
@@ -207,13 +208,13 @@ class Protocol(ZttpProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
         if cycle is None or not cycle.response_started or not (cycle.more_body or cycle.disconnected):
-            response = ProblemResponse(HTTPException(status, detail, headers))
+            response, status = ProblemResponse(problem), problem.status_code
             complete(response.raw_headers, request_id)
             fields = dict.fromkeys([*self.server_state.default_headers, *response.raw_headers, CLOSE_HEADER])
             head = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode(), *map(b": ".join, fields), b"", b""]
             self.transport.write(b"\r\n".join(head) + bytes(response.body))
             host = self.client and self.client[0]
-            said = {"request_id": request_id, "client": host, "status": status, "detail": detail}
+            said = {"request_id": request_id, "client": host, "status": status, "detail": problem.detail}
             self.logger.info("%(request_id)s of %(client)s refused: %(status)d %(detail)s", said)
         self.say_farewell()
 
