@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import time
 
 from alembic import op
 
-revision = "9997"
+revision = "9999"
 down_revision = "{}"
 
 
@@ -31,6 +32,14 @@ def upgrade() -> None:
     print("half way", flush=True)
     time.sleep(60)
 """
+
+
+@pytest.fixture
+def one_more_migration() -> Iterator[Path]:
+    """Where a test may write a migration of its own, which is gone with it."""
+    path = ROOT / "migrations" / "versions" / "9999_of_a_test.py"
+    yield path
+    path.unlink(missing_ok=True)
 
 
 def old_database(backend: Backend) -> str:
@@ -50,17 +59,15 @@ def test_an_old_database_is_brought_to_the_newest_migration(folder: Path, backen
 
 @pytest.mark.slow
 def test_a_migration_that_is_killed_half_way_is_made_by_the_next_start(
-    folder: Path, backend: Backend, request: pytest.FixtureRequest
+    folder: Path, backend: Backend, one_more_migration: Path
 ) -> None:
-    path = ROOT / "migrations" / "versions" / "9997_interrupted.py"
-    request.addfinalizer(lambda: path.unlink(missing_ok=True))
     for url, tasks in ((old_database(backend), ["Buy milk"]), (backend.empty(), [])):
-        path.write_text(INTERRUPTED.format(newest_revision()))
+        one_more_migration.write_text(INTERRUPTED.format(newest_revision()))
         for _ in range(3):
             with starting(folder, TODO_DATABASE_URL=url) as server:
                 server.wait_until_said("half way")
                 server.kill()
-        path.unlink()
+        one_more_migration.unlink()
 
         with serving(folder, TODO_DATABASE_URL=url) as (_, client):
             assert [todo["task"] for todo in client.get("/todos").json()] == tasks
@@ -70,23 +77,15 @@ def test_a_migration_that_is_killed_half_way_is_made_by_the_next_start(
 
 @pytest.mark.slow
 def test_a_migration_that_hangs_holds_up_no_start_on_postgresql(
-    folder: Path, postgresql_backend: PostgreSQL, request: pytest.FixtureRequest
+    folder: Path, postgresql_backend: PostgreSQL, one_more_migration: Path
 ) -> None:
-    path = ROOT / "migrations" / "versions" / "9997_interrupted.py"
-    request.addfinalizer(lambda: path.unlink(missing_ok=True))
     url = old_database(postgresql_backend)
-    path.write_text(INTERRUPTED.format(newest_revision()))
+    one_more_migration.write_text(INTERRUPTED.format(newest_revision()))
     with starting(folder, TODO_DATABASE_URL=url) as hanging:
         hanging.wait_until_said("half way")
-        path.unlink()
+        one_more_migration.unlink()
         with serving(folder, TODO_DATABASE_URL=url) as (_, client):
             assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk"]
-
-
-LATE = """
-revision = "9996"
-down_revision = "{}"
-"""
 
 
 def test_two_processes_open_an_empty_database_before_either_writes_to_it(sqlite_backend: SQLite) -> None:
@@ -120,24 +119,20 @@ def test_a_process_starts_while_another_one_writes(folder: Path, sqlite_backend:
 SLOW = """
 import time
 
-revision = "9995"
+revision = "9999"
 down_revision = "{}"
 
 
 def upgrade() -> None:
     print("half way", flush=True)
-    time.sleep(7)
+    time.sleep(7)  # longer than a request waits for the database
 """
 
 
 @pytest.mark.slow
-def test_a_process_waits_for_the_one_that_migrates(
-    folder: Path, backend: Backend, request: pytest.FixtureRequest
-) -> None:
-    path = ROOT / "migrations" / "versions" / "9995_slow.py"
-    request.addfinalizer(lambda: path.unlink(missing_ok=True))
+def test_a_process_waits_for_the_one_that_migrates(folder: Path, backend: Backend, one_more_migration: Path) -> None:
     url = old_database(backend)
-    path.write_text(SLOW.format(newest_revision()))
+    one_more_migration.write_text(SLOW.format(newest_revision()))
     with starting(folder, TODO_DATABASE_URL=url) as migrating:
         migrating.wait_until_said("half way")
         with serving(folder, TODO_DATABASE_URL=url) as (_, client):
@@ -153,16 +148,22 @@ def test_the_name_of_a_database_may_be_none_of_utf_8(folder: Path, sqlite_backen
         assert client.get("/todos/1").status_code == 200
 
 
+LATE = """
+revision = "9999"
+down_revision = "{}"
+"""
+
+
 @pytest.mark.slow
 def test_workers_that_cannot_start_end_the_command(
-    folder: Path, sqlite_backend: SQLite, request: pytest.FixtureRequest
+    folder: Path, sqlite_backend: SQLite, one_more_migration: Path
 ) -> None:
-    path = ROOT / "migrations" / "versions" / "9996_late.py"
-    request.addfinalizer(lambda: path.unlink(missing_ok=True))
     command = ("todo_api", "--port", "0", "--workers", "2")
     with starting(folder, *command, TODO_DATABASE_URL=sqlite_backend.migrated()) as server:
         server.wait_until_said("todo_api serves")
-        path.write_text(LATE.format(newest_revision()))  # the workers, which take a second to come up, ask for it
+        one_more_migration.write_text(
+            LATE.format(newest_revision())
+        )  # the workers, which take a second to come up, ask for it
 
         assert server.process.wait(PATIENCE) == 3
         assert "run: alembic upgrade head" in server.output
