@@ -10,11 +10,12 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, types
 from sqlmodel import SQLModel
 
+import todo_api.access.tokens
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
-from todo_api import sqlite
-from todo_api.database import TIMEOUT, Database
+from todo_api.database.engines import TIMEOUT, Database
+from todo_api.database.schema import StartupError, connect
+from todo_api.database.sqlite import dialect as sqlite
 from todo_api.settings import load_settings
-from todo_api.startup import StartupError, connect
 
 ADVISORY_LOCK = 0x746F646F  # "todo"
 """Held on PostgreSQL by the one process that migrates."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from todo_api import commands
 from todo_api.__main__ import parse_arguments
+from todo_api.access import commands
 from todo_api.main import create_app
 from todo_api.settings import Settings
 

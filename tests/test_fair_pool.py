@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.util.queue import Empty
 
 from tests.servers import PATIENCE
-from todo_api.fair_pool import FairPool, _FairQueue
+from todo_api.database.fair_pool import FairPool, _FairQueue
 
 
 def test_all_who_wait_are_told_when_no_connection_can_be_opened() -> None:

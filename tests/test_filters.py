@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from todo_api import due
+from todo_api.queries import due
 
 
 def fill(client: TestClient, *todos: dict[str, Any]) -> None:

@@ -12,11 +12,11 @@ from sqlmodel import select
 
 from tests.databases import Backend
 from tests.servers import PATIENCE, Call, at_once, serving
-from todo_api.database import Database, parse_url
-from todo_api.fields import utc_now
-from todo_api.group_commit import GroupCommit
+from todo_api.database.engines import Database, parse_url
+from todo_api.database.session import Session
+from todo_api.database.sqlite.group_commit import GroupCommit
 from todo_api.models import TodoItem
-from todo_api.session import Session
+from todo_api.single_model.fields import utc_now
 
 
 def new_todo(task: str) -> TodoItem:

@@ -20,11 +20,12 @@ from sqlmodel import SQLModel, col, delete, select, update
 
 from tests.applications import as_owner, in_process
 from tests.databases import ROOT, SQLite
-from todo_api.database import Database, parse_url
-from todo_api.fields import MAX_INTEGER, utc_now
-from todo_api.models import AccessToken, TodoItem
-from todo_api.owners import ALL_OWNERS, NotIsolatedError
-from todo_api.session import Session
+from todo_api.access.tokens import AccessToken
+from todo_api.database.engines import Database, parse_url
+from todo_api.database.owners import ALL_OWNERS, NotIsolatedError
+from todo_api.database.session import Session
+from todo_api.models import TodoItem
+from todo_api.single_model.fields import MAX_INTEGER, utc_now
 
 WORD = "zanzibar"
 """A word in each of Alice's todos, and in nothing of Bob's."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tests.applications import in_process
 from tests.databases import ROOT, Backend, PostgreSQL, migrate
-from todo_api.database import Database, parse_url
+from todo_api.database.engines import Database, parse_url
 
 
 def execute(url: str, statement: str) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from tests.applications import as_owner, in_process
 from tests.databases import Backend
-from todo_api import due, pages
+from todo_api.queries import due, pages
 
 Todo = dict[str, Any]
 Query = dict[str, Any]

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, event, make_url
 from tests.applications import in_process
 from tests.benchmark.rows import fill
 from tests.databases import PostgreSQL, SQLite
-from todo_api import pages
+from todo_api.queries import pages
 
 Statements = list[tuple[str, Any]]
 

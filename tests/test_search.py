@@ -13,7 +13,7 @@ from tests.applications import as_owner, in_process
 from tests.databases import PostgreSQL
 from tests.test_migrations import execute
 from tests.test_plans import Statements, statements
-from todo_api import pages
+from todo_api.queries import pages
 
 Todo = dict[str, Any]
 Headers = dict[str, str]

@@ -15,7 +15,7 @@ from tests.applications import in_process
 from tests.databases import ROOT, Backend, PostgreSQL, SQLite, migrate
 from tests.servers import PATIENCE, serving, starting
 from tests.test_migrations import execute, newest_revision
-from todo_api.database import Database, parse_url
+from todo_api.database.engines import Database, parse_url
 
 INTERRUPTED = """
 import time

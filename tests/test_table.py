@@ -11,12 +11,13 @@ from pydantic import AfterValidator, field_validator, model_validator
 from sqlalchemy import MetaData
 from sqlmodel import Field
 
-from todo_api import errors
-from todo_api.fields import BIG_INTEGER, Id, Line
-from todo_api.listing import Listing
-from todo_api.response_headers import ResponseHeaders
-from todo_api.search import Words
-from todo_api.table import Changes, Internal, New, ServerSet, Table, member_names
+from todo_api.http import errors
+from todo_api.http.headers import ResponseHeaders
+from todo_api.queries.listing import Listing
+from todo_api.queries.search import Words
+from todo_api.single_model.columns import BIG_INTEGER
+from todo_api.single_model.fields import Id, Line
+from todo_api.single_model.table import Changes, Internal, New, ServerSet, Table, member_names
 
 
 def even(number: int) -> int:

@@ -15,8 +15,8 @@ from sqlalchemy import Engine, event
 from tests.applications import as_owner, bearer, command, in_process
 from tests.databases import SQLite
 from tests.servers import run, serving
-from todo_api.callers import OPEN_PATHS
-from todo_api.tokens import digest
+from todo_api.access.tokens import digest
+from todo_api.http.routing import OPEN_PATHS
 
 ANY_TOKEN = "todo_" + "x" * 43
 PLAIN = 'Bearer realm="todo"'

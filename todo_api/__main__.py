@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from todo_api import commands
-from todo_api.callers import is_loopback
+from todo_api.access import commands
+from todo_api.access.callers import is_loopback
+from todo_api.database.schema import migrate
 from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
-from todo_api.startup import migrate
 
 
 def main() -> None:

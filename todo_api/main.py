@@ -11,15 +11,16 @@ from typing import Any
 from fastapi import FastAPI
 
 import todo_api
-from todo_api import callers, cors, docs, errors, openapi
-from todo_api.database import Database
+from todo_api.access import callers
+from todo_api.database.engines import Database
+from todo_api.database.schema import ShortStartupErrors, check_schema
+from todo_api.http import cors, docs, errors, openapi
+from todo_api.http.headers import ResponseHeaders
+from todo_api.http.methods import Methods
+from todo_api.http.strict import SizeLimits
 from todo_api.logs import log_config
-from todo_api.methods import Methods
-from todo_api.response_headers import ResponseHeaders
 from todo_api.routes import health, todos
 from todo_api.settings import Settings, load_settings
-from todo_api.startup import ShortStartupErrors, check_schema
-from todo_api.strict import SizeLimits
 
 
 def create_app(settings: Settings) -> FastAPI:

@@ -6,12 +6,13 @@ from annotated_types import Ge, Le
 from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
-from todo_api.due import Due
-from todo_api.fields import BIG_INTEGER, MAX_INTEGER, MAX_TEXT, UTC_DATETIME, Day, Id, Instant, Line, OptionalText, Tags
-from todo_api.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
-from todo_api.owners import Owned
-from todo_api.search import Words
-from todo_api.table import Created, InsteadOf, Internal, ServerSet, Since, Updated
+from todo_api.database.owners import Owned
+from todo_api.queries.due import Due
+from todo_api.queries.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
+from todo_api.queries.search import Words
+from todo_api.single_model.columns import BIG_INTEGER, UTC_DATETIME
+from todo_api.single_model.fields import MAX_INTEGER, MAX_TEXT, Day, Id, Instant, Line, OptionalText, Tags
+from todo_api.single_model.table import Created, InsteadOf, ServerSet, Since, Updated
 
 
 class TodoItem(Owned, table=True):
@@ -88,21 +89,3 @@ class TodoItem(Owned, table=True):
         {"task": "Wrap the presents", "due_on": "2026-12-24", "priority": 1, "tags": ["family"]},
     ]
     update_examples = [{"complete": True}, {"task": "Buy oat milk", "tags": ["shopping"]}, {"due_on": None}]
-
-
-class AccessToken(Owned, table=True):
-    """What a caller shows to act for its owner, who made it by the command line."""
-
-    __tablename__ = "access_tokens"
-    __table_args__ = ({"sqlite_autoincrement": True},)
-
-    id: Annotated[Id, ServerSet] = Field(default=None, primary_key=True, sa_type=BIG_INTEGER)
-    """Identifies the token to the one who revokes it."""
-    name: Line | None = Field(default=None, max_length=80)
-    """What it is for, in the words of the one who made it."""
-    read_only: bool = False
-    """Whether it can read alone."""
-    expires_at: int = Field(sa_type=BIG_INTEGER)
-    """When it stops, in seconds since 1970 (UTC), which is what the clock of a request says."""
-    digest: Annotated[str, Internal] = Field(max_length=64, unique=True)
-    """The SHA-256 of the token, which itself is kept nowhere. Its 256 random bits need no slower hash."""

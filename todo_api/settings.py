@@ -2,15 +2,15 @@
 
 import os
 import re
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from todo_api.database import TIMEOUT, parse_url
+from todo_api.database.engines import TIMEOUT, parse_url
 from todo_api.logs import LogFormat
-from todo_api.problems import did_you_mean
 
 PREFIX = "TODO_"
 TEST_PREFIX = "TODO_TEST_"
@@ -89,7 +89,9 @@ def load_settings() -> Settings:
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name in os.environ:
         if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
-            raise SystemExit(f"todo_api: {name} is not a setting{did_you_mean(name, known)}")
+            near = get_close_matches(name, known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise SystemExit(f"todo_api: {name} is not a setting{hint}")
     try:
         return Settings()
     except ValidationError as error:

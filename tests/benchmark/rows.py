@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import URL, make_url
 
-from todo_api.positions import STEP
+from todo_api.features.move import STEP
 
 COLUMNS = (
     "owner",

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Request
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from todo_api.database import Database
-from todo_api.startup import check_schema
+from todo_api.database.engines import Database
+from todo_api.database.schema import check_schema
 
 # No route of ours: probes add parameters of their own, which are ignored here.
 router = APIRouter(tags=["health"], generate_unique_id_function=attrgetter("name"))

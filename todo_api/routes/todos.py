@@ -4,16 +4,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Depends, Path, Request, Response
 
-from todo_api.bulk import Affected, BulkQuery
-from todo_api.conditional import IF_MATCH, IF_NONE_MATCH, check_if_match, check_if_none_match, entity_tag
-from todo_api.fields import Digits, Id
-from todo_api.listing import Listing
+from todo_api.features.move import Move, move_todo_to, place_all_last, place_last
+from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_if_match, check_if_none_match, entity_tag
+from todo_api.http.openapi import documented, not_modified
+from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
+from todo_api.http.routing import Route, SessionDep
 from todo_api.models import TodoItem
-from todo_api.openapi import documented, not_modified
-from todo_api.positions import Move, move_todo_to, place_all_last, place_last
-from todo_api.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
-from todo_api.routing import Route, SessionDep
-from todo_api.table import Changes, New
+from todo_api.queries.bulk import Affected, BulkQuery
+from todo_api.queries.listing import Listing
+from todo_api.single_model.fields import Digits, Id
+from todo_api.single_model.table import Changes, New
 
 router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
 

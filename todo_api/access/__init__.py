@@ -1,0 +1,1 @@
+"""Who may call: callers and their tokens, and the commands of the operator."""

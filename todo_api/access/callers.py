@@ -1,0 +1,102 @@
+"""Who may call: with `TODO_AUTH=local` this machine alone, with `TODO_AUTH=token` whoever has a token."""
+
+import re
+from ipaddress import ip_address
+from typing import Protocol
+
+from fastapi import FastAPI, Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from todo_api.access import tokens
+from todo_api.database.engines import Database
+from todo_api.database.owners import LOCAL
+from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin, Problem, ProblemResponse
+from todo_api.http.routing import OPEN_PATHS
+from todo_api.settings import Settings
+
+_LOCAL_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")
+_FORWARDING = frozenset(
+    (b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"cf-connecting-ip", b"fastly-client-ip")
+)
+_PORT = re.compile(rb":[0-9]{1,5}$")
+
+
+class Callers(Protocol):
+    """How it is told for whom a request was sent."""
+
+    async def identify(self, request: Request) -> str:
+        """The owner; raises Unauthorized or InsufficientScope."""
+
+
+class LocalCaller:
+    """Everyone that LocalOnly lets in is one and the same."""
+
+    async def identify(self, request: Request) -> str:
+        return LOCAL
+
+
+def choose(settings: Settings, database: Database) -> Callers:
+    return LocalCaller() if settings.auth == "local" else tokens.TokenCallers(database.reader, database.timeout)
+
+
+def install(app: FastAPI, settings: Settings) -> None:
+    if settings.auth == "local":
+        app.add_middleware(LocalOnly, allowed_hosts=settings.allowed_hosts, origins=settings.cors_origins)
+
+
+class LocalOnly:
+    """Serves this machine alone: no peer elsewhere, nothing that a proxy passed on, no web page of another origin.
+
+    A web page can reach a server on its reader's machine under a name of its own that it leads here (DNS rebinding), so
+    the name that the request is for must be one of the server's. `allowed_hosts` are further ones.
+    """
+
+    def __init__(self, app: ASGIApp, allowed_hosts: list[str], origins: list[str]) -> None:
+        self.app = app
+        self.hosts = frozenset((*_LOCAL_NAMES, *(name.encode() for name in allowed_hosts)))
+        self.origins = frozenset(origin.encode() for origin in origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and (problem := self._refuse(scope)):
+            await ProblemResponse(problem)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _refuse(self, scope: Scope) -> Problem | None:
+        hosts, origin = [], None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                hosts.append(value.lower())
+            elif name == b"origin":
+                origin = value
+            elif name in _FORWARDING or name.startswith(b"x-forwarded-"):  # whatever the server made of it
+                return NotLocal("a proxy passed the request on")
+        if not _is_local(scope):
+            return NotLocal("the request came from another one")
+        if len(hosts) != 1 or _PORT.sub(b"", hosts[0]) not in self.hosts:
+            return Misdirected()
+        # Preflights are answered: the answer says which origins may call.
+        if origin is not None and scope["method"] != "OPTIONS" and not self._may_call(origin, hosts[0]):
+            return OtherOrigin()
+        return None
+
+    def _may_call(self, origin: bytes, host: bytes) -> bool:
+        return origin in (b"http://" + host, b"https://" + host) or not self.origins.isdisjoint((origin, b"*"))
+
+
+def _is_local(scope: Scope) -> bool:
+    """Whether the peer is on this machine: at a loopback address, or at a Unix socket, which has no peer's address."""
+    peer, server = scope.get("client"), scope.get("server")
+    if peer is None:
+        return server is not None and server[1] is None
+    return is_loopback(peer[0])
+
+
+def is_loopback(host: str) -> bool:
+    if host in ("127.0.0.1", "::1", "localhost"):
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

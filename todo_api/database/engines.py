@@ -1,0 +1,166 @@
+"""The database: its URL, its engines, and where its transactions come from."""
+
+from datetime import date
+from typing import Any
+
+import asyncpg
+from pydantic_core import from_json
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from todo_api.database.fair_pool import FairPool
+from todo_api.database.sqlite import dialect as sqlite
+from todo_api.database.sqlite.file import DatabaseFile
+from todo_api.database.sqlite.group_commit import GroupCommit, SingleReads
+from todo_api.database.transactions import PooledTransactions, Transactions
+
+POOL_SIZE = 10
+"""Connections that one process holds on a PostgreSQL server at the most."""
+TIMEOUT = 5.0
+"""Seconds that a request waits for the database, in its queues and for its locks together."""
+CONNECT_TIMEOUT = 3.0
+"""Seconds that opening a connection may take."""
+CLOSE_TIMEOUT = 0.5
+"""Seconds that closing one in order may take."""
+_DRIVERS = {
+    "sqlite": sqlite.DRIVER,
+    "postgres": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+
+
+def parse_url(text: str) -> URL:
+    """The URL with the driver that serves it; the forms are `sqlite:///file`, `postgresql://…` and `postgres://…`.
+
+    Raises ValueError, which never shows the URL, as that may hold a password.
+    """
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError(
+            "is not a database URL: sqlite:///todo.db and postgresql://user:password@host/name are"
+        ) from None
+    driver = _DRIVERS.get(url.drivername)
+    if driver is None:
+        raise ValueError(f"names the unknown database {url.drivername!r}: use sqlite:// or postgresql://")
+    if driver == sqlite.DRIVER and url.database in (None, "", ":memory:"):
+        raise ValueError("must name a file, such as sqlite:///todo.db: connections do not share a database in memory")
+    if driver == sqlite.DRIVER and url.query:
+        raise ValueError("must have no options after the name of the file")
+    if driver == "postgresql+asyncpg" and "sslmode" in url.query:
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
+    url = url.set(drivername=driver)
+    try:
+        url.get_dialect().import_dbapi()
+    except ImportError as error:
+        raise ValueError(f"needs a driver that is not installed: pip install {error.name}") from None
+    return url
+
+
+class Database:
+    """One database: `writer` has its transactions, `reader` what changes nothing and needs none.
+
+    Of the engines, `engine` is for migrations and the like, and `reading` waits for no other process that writes.
+    `probe` reads by a connection of its own, so that no load keeps it waiting.
+    """
+
+    writer: Transactions
+    reader: Transactions
+
+    def __init__(self, url: URL, *, timeout: float = TIMEOUT, create: bool = False) -> None:
+        self.timeout = timeout
+        if url.drivername == sqlite.DRIVER:
+            file = DatabaseFile(url.database or "", create=create)
+            self.engine, self.reading, self.probe = self._engines = [
+                _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
+                for read_only in (False, True, True)
+            ]
+            self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(self.reading)
+        else:
+            # To ask the driver whether it has seen the end of the connection would cost less than a ping, but it sees
+            # it too late: one killed just before a request was a 503 now and then. With AUTOCOMMIT from the beginning,
+            # a ping needs no transaction, whose end the driver would await for ever on a connection that is dead.
+            self.reading, self.probe = self._engines = [
+                _engine(
+                    url,
+                    pool_size=size,
+                    connect_args=_connect_args(url, timeout),
+                    pool_pre_ping=True,
+                    isolation_level="AUTOCOMMIT",
+                )
+                for size in (POOL_SIZE, 1)
+            ]
+            self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
+            self.writer = PooledTransactions(self.engine, locks=True)
+            self.reader = PooledTransactions(self.reading, locks=False)
+
+    async def dispose(self) -> None:
+        await self.writer.dispose()
+        await self.reader.dispose()
+        for engine in self._engines:
+            await engine.dispose()
+
+
+def _engine(url: URL, **options: Any) -> AsyncEngine:
+    # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
+    engine = create_async_engine(
+        url,
+        poolclass=FairPool,
+        max_overflow=0,
+        hide_parameters=True,
+        json_deserializer=from_json,  # Pydantic's, at half the cost of Python's
+        **options,
+    )
+    if engine.driver == "asyncpg":
+        event.listen(engine.sync_engine, "connect", _keep_the_last_day)
+    return engine
+
+
+def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
+    milliseconds = f"{timeout * 900:.0f}ms"
+    settings = {
+        "application_name": "todo_api",
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
+    }
+    connect_timeout = min(CONNECT_TIMEOUT, timeout)
+    if url.get_driver_name() == "asyncpg":
+        return {"timeout": connect_timeout, "server_settings": settings, "connection_class": _AsyncpgConnection}
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return {"connect_timeout": round(connect_timeout), "options": options}
+
+
+_FIRST_DAY, _EPOCH, _LAST_DAY = (day.toordinal() for day in (date.min, date(2000, 1, 1), date.max))
+
+
+def _keep_the_last_day(connection: Any, _: Any) -> None:
+    """Have asyncpg write 9999-12-31 as this day, not as infinity, which is later than all instants on it.
+
+    The first day stays minus infinity, which is what asyncpg makes of its first instant.
+    """
+    connection.run_async(
+        lambda driver: driver.set_type_codec(
+            "date", schema="pg_catalog", encoder=_write_day, decoder=_read_day, format="binary"
+        )
+    )
+
+
+def _write_day(day: date) -> bytes:
+    days = -(2**31) if day == date.min else day.toordinal() - _EPOCH
+    return days.to_bytes(4, "big", signed=True)
+
+
+def _read_day(data: bytes) -> date:
+    day = int.from_bytes(data, "big", signed=True) + _EPOCH
+    return date.fromordinal(min(max(_FIRST_DAY, day), _LAST_DAY))
+
+
+class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own signature
+        """Take leave soon: a server that does not answer would hold up the 503, and the end of the process."""
+        await super().close(timeout=CLOSE_TIMEOUT)

@@ -1,0 +1,81 @@
+"""What must hold before the first request: a database that answers, at the newest migration."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+
+
+class StartupError(Exception):
+    """Why the server can't start, in one line for the person who starts it."""
+
+
+@asynccontextmanager
+async def connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A first connection; StartupError says which database can't be reached and why, and shows no password."""
+    connection = engine.connect()
+    try:
+        await connection.start()
+    except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "orig", None) or error
+        where = engine.url.render_as_string(hide_password=True)
+        raise StartupError(f"cannot open the database {where}: {one_line(reason)}") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def migrate() -> None:
+    """Bring the database of the settings to the newest migration."""
+    command.upgrade(Config(ALEMBIC_INI), "head")
+
+
+@cache
+def newest_migration() -> str | None:
+    return ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_current_head()
+
+
+async def check_schema(engine: AsyncEngine) -> None:
+    """Raise StartupError unless the database is at the newest migration."""
+    async with connect(engine) as connection:
+        current = await connection.run_sync(_current_migration)
+    newest = newest_migration()
+    if current != newest:
+        raise StartupError(f"the database is at migration {current}, not {newest}; run: alembic upgrade head")
+
+
+def _current_migration(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+class ShortStartupErrors:
+    """Has the server log a StartupError as its one line; Starlette reports a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_short(message: Message) -> None:
+            error = sys.exception()
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, StartupError):
+                message["message"] = f"todo_api: {error}"
+            await send(message)
+
+        await self.app(scope, receive, send_short if scope["type"] == "lifespan" else send)

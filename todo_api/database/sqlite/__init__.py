@@ -1,0 +1,1 @@
+"""SQLite inside this process: its dialect, its file, and its group commit."""

@@ -1,0 +1,130 @@
+"""SQLite in place: the embedded database, called inside the event loop.
+
+A read by key takes SQLite some 10 µs; handing it to a thread takes 100 µs and more. So this dialect calls
+sqlite3 directly and looks asynchronous to SQLAlchemy. Only waiting must not block the loop: a transaction
+that finds the database locked by another process sleeps in the loop and tries again until its deadline.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, Self, cast
+
+from sqlalchemy import URL
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.util.concurrency import await_
+
+from todo_api.database.sqlite.file import DatabaseFile, FileConnection
+
+DRIVER = "sqlite+in_place"
+_RETRY_AFTER = 0.005
+# Errors of a file that may be whole again when it is opened anew; one opened read-only, for example, stays so.
+_STALE = {
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+
+
+class _Cursor(sqlite3.Cursor):
+    def execute(self, statement: str, parameters: Any = ()) -> Self:
+        """Execute; while another process has the database locked, let the event loop run and try again."""
+        deadline = 0.0
+        while True:
+            try:
+                return super().execute(statement, parameters)
+            except sqlite3.OperationalError as error:
+                now = asyncio.get_running_loop().time()
+                deadline = deadline or now + cast("_Connection", self.connection).lock_timeout
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
+                    self.close()  # the statement that failed would hold on to the file when its connection is closed
+                    raise
+            await_(asyncio.sleep(_RETRY_AFTER))
+
+
+class _Connection(FileConnection):
+    lock_timeout = 0.0
+
+    def cursor(self, factory: Any = _Cursor) -> Any:
+        return super().cursor(factory)
+
+
+def _lower(text: str | None) -> str | None:
+    """Text as FTS5 compares it: each character for itself, not two for one, and every sigma the same."""
+    if text is None or text.isascii():
+        return text and text.lower()
+    return text.translate(_LOWER_CASE)
+
+
+class _LowerCase(dict[int, str]):
+    """What `str.translate` makes of each character, found when it is met first: all of Unicode takes 0.4 s."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        choices = (character.casefold(), character.lower(), character)
+        self[code] = next(lower for lower in choices if len(lower) == 1)
+        return self[code]
+
+
+_LOWER_CASE = _LowerCase()
+
+
+class InPlaceDialect(SQLiteDialect_pysqlite):
+    """pysqlite for the event loop: every transaction is `BEGIN IMMEDIATE`, or none at all for `read_only`."""
+
+    driver = "in_place"
+    is_async = True
+    supports_statement_cache = True
+
+    def __init__(
+        self, file: DatabaseFile | None = None, lock_timeout: float = 0, read_only: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file = file or DatabaseFile("")  # none is opened where SQL is only written down
+        self.read_only = read_only
+        self.lock_timeout = lock_timeout
+
+    def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:
+        _, options = super().create_connect_args(url)
+        # No timeout of SQLite's own: its waiting would block the loop. No isolation level: do_begin says when to begin.
+        options.update(factory=_Connection, isolation_level=None, timeout=0, uri=True)
+        return [self.file.uri], dict(options)
+
+    def connect(self, *args: Any, **options: Any) -> DBAPIConnection:
+        return cast("DBAPIConnection", self.file.connect(lambda: sqlite3.connect(*args, **options)))
+
+    def on_connect(self) -> Callable[[DBAPIConnection], None]:
+        def connect(connection: Any) -> None:
+            connection.lock_timeout = self.lock_timeout
+            # SQLite's own lower() knows ASCII alone.
+            connection.create_function("lower", 1, _lower, deterministic=True)
+            execute = connection.cursor().execute
+            # Asked first: the switch to WAL needs the database for itself, and is made once in a file's life.
+            if not self.read_only and execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                execute("PRAGMA journal_mode = WAL")
+            execute("PRAGMA synchronous = FULL")  # an acknowledged write survives the loss of power
+            execute("PRAGMA foreign_keys = ON")
+            execute("PRAGMA temp_store = MEMORY")  # what a savepoint would undo: in a file, 25 µs a write
+            execute("PRAGMA cache_size = -16384")  # KiB
+            # No mmap: it saves 0.4 µs a read, and a file that was cut or a bad sector would kill the process.
+            execute(f"PRAGMA query_only = {self.read_only:d}")
+            execute("PRAGMA user_version")  # the first read opens the write-ahead log, and begins a missing one
+            self.file.opened(connection)
+
+        return connect
+
+    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
+        return getattr(e, "sqlite_errorcode", 0) & 0xFF in _STALE or super().is_disconnect(e, connection, cursor)
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        self.file.check(dbapi_connection)
+        if not self.read_only:
+            dbapi_connection.cursor().execute("BEGIN IMMEDIATE")
+
+
+registry.register(DRIVER.replace("+", "."), __name__, InPlaceDialect.__name__)

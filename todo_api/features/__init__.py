@@ -1,0 +1,1 @@
+"""What todos do beyond being stored: one module for each ability."""

@@ -1,0 +1,164 @@
+"""Positions: the order that a client gives to its todos, and how one is moved in it.
+
+Positions are integers with room between them, so that a move changes one todo. Where two neighbours have no room left,
+those behind the gap are spread out, as few as will do.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, Self
+
+from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from sqlalchemy import ColumnElement, bindparam, case, func, tuple_, update
+from sqlmodel import col, select
+
+from todo_api.database.owners import THIS_OWNER
+from todo_api.database.session import Session
+from todo_api.http.problems import Invalid, InvalidValue
+from todo_api.models import TodoItem
+from todo_api.single_model.fields import MAX_INTEGER, Id
+from todo_api.single_model.table import changes_of_many
+
+STEP = 65_536
+"""The room between two todos that were created one after the other: for 16 moves into the same gap."""
+_FEW = 32
+"""How many todos are spread out at first."""
+
+
+class Move(BaseModel):
+    """Where to move a todo: exactly one of the members."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"to": "top"}, {"before": 2}]},
+    )
+
+    before: Id | MISSING = Field(default=MISSING, examples=[2])
+    """The id of the todo to put it before."""
+    after: Id | MISSING = Field(default=MISSING, examples=[2])
+    """The id of the todo to put it after."""
+    to: Literal["top", "bottom"] | MISSING = Field(default=MISSING, examples=["top"])
+    """The end of the list to put it at: `top` is the beginning."""
+
+    @model_validator(mode="after")
+    def _has_exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise PydanticCustomError("exactly_one", "must have exactly one of before, after and to")
+        return self
+
+
+class Place(NamedTuple):
+    """Where a todo stands: todos of the same position are in the order of their ids."""
+
+    position: int
+    id: int
+
+
+_PLACE = tuple_(col(TodoItem.position), col(TodoItem.id))
+_FORWARD = (col(TodoItem.position), col(TodoItem.id))
+_BACKWARD = (col(TodoItem.position).desc(), col(TodoItem.id).desc())
+
+
+_LAST = func.coalesce(func.max(TodoItem.position), 0)
+_BEHIND_ALL = (
+    select(case((_LAST > MAX_INTEGER - STEP, MAX_INTEGER), else_=_LAST + STEP))
+    .where(col(TodoItem.owner) == THIS_OWNER)
+    .scalar_subquery()
+)
+
+
+def place_last(todo: TodoItem) -> dict[str, ColumnElement[int]]:
+    """For the INSERT of a todo that comes without a position: one behind all that are there."""
+    return {"position": _BEHIND_ALL} if todo.position is None else {}
+
+
+async def place_all_last(todos: Sequence[TodoItem], session: Session) -> None:
+    """The same for many."""
+    last = await session.scalar(select(_LAST))
+    for todo in todos:
+        if todo.position is None:
+            todo.position = min(last + STEP, MAX_INTEGER)
+        last = max(last, todo.position)
+
+
+async def move_todo_to(todo: TodoItem, move: Move, session: Session) -> None:
+    """Give a todo the place that was asked for; raises Invalid."""
+    lower, upper = await _gap(todo, move, session)
+    here = Place(todo.position, todo.id)
+    if (lower is None or lower < here) and (upper is None or here < upper):
+        return
+    position = _between(lower, upper)
+    if position is None:
+        await _spread(todo, lower, session)
+    else:
+        await session.update(todo, {"position": position})
+
+
+async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | None, Place | None]:
+    """The places between which the todo is to stand; None for an end of the list."""
+    (name,) = move.model_fields_set
+    target = getattr(move, name)
+    others = col(TodoItem.id) != todo.id
+    if name == "to":
+        end = await _first(session, others, order=_FORWARD if target == "top" else _BACKWARD)
+        return (None, end) if target == "top" else (end, None)
+    anchor = await _first(session, others, col(TodoItem.id) == target, order=_FORWARD)
+    if anchor is None:
+        detail = "must be the id of another todo"
+        raise Invalid([InvalidValue(pointer=f"/{name}", detail=detail, code="no_such_todo")])
+    if name == "before":
+        return await _first(session, others, tuple_(*anchor) > _PLACE, order=_BACKWARD), anchor
+    return anchor, await _first(session, others, tuple_(*anchor) < _PLACE, order=_FORWARD)
+
+
+async def _first(session: Session, *where: ColumnElement[bool], order: tuple[Any, Any]) -> Place | None:
+    statement = select(TodoItem.position, TodoItem.id).where(*where).order_by(*order).limit(1)
+    rows = await session.fetch(statement)
+    return Place._make(rows[0]) if rows else None
+
+
+def _between(lower: Place | None, upper: Place | None) -> int | None:
+    """A position with room on both sides; None when there is no room."""
+    low = -MAX_INTEGER - 1 if lower is None else lower.position
+    high = MAX_INTEGER + 1 if upper is None else upper.position
+    if high - low < 2:
+        return None
+    if upper is None:
+        return low + min(STEP, high - low - 1)
+    if lower is None:
+        return high - min(STEP, high - low - 1)
+    return low + (high - low) // 2
+
+
+async def _spread(todo: TodoItem, lower: Place | None, session: Session) -> None:
+    """Put the todo behind `lower`, and as many others behind it as it takes to make room."""
+    statement = select(*_FORWARD).where(col(TodoItem.id) != todo.id).order_by(*_FORWARD).with_for_update()
+    behind = statement if lower is None else statement.where(tuple_(*lower) < _PLACE)
+    low = -MAX_INTEGER - 1 if lower is None else lower.position
+    size = _FEW
+    while True:
+        rows = [Place._make(row) for row in await session.fetch(behind.limit(size + 1))]
+        high = rows.pop().position if len(rows) > size else min(MAX_INTEGER + 1, low + STEP * (len(rows) + 2))
+        step = (high - low) // (len(rows) + 2)
+        if step > 1:
+            break
+        if len(rows) < size:  # behind all of them is no room: begin anew with the whole list
+            before = [] if lower is None else await session.fetch(statement.where(tuple_(*lower) >= _PLACE))
+            await _place([Place._make(row) for row in before], 0, STEP, session)
+            low, step = STEP * len(before), STEP
+            break
+        size *= 4
+    await session.update(todo, {"position": low + step})
+    await _place(rows, low + step, step, session)
+
+
+async def _place(todos: Sequence[Place], behind: int, step: int, session: Session) -> None:
+    places = [(todo, behind + step * number) for number, todo in enumerate(todos, 1)]
+    # What stands in its place already stays as it is, version and all.
+    moved = [{"row_id": todo.id, "new_position": position} for todo, position in places if todo.position != position]
+    if moved:
+        values = changes_of_many(TodoItem, {"position": bindparam("new_position")})
+        statement = update(TodoItem).where(col(TodoItem.id) == bindparam("row_id")).values(values)
+        await session.change(statement, moved)

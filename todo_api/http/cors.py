@@ -1,0 +1,36 @@
+"""Web pages of other origins (the Fetch standard's CORS): none unless the settings name them."""
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from todo_api.http.problems import ProblemResponse
+
+
+class _Cors(CORSMiddleware):
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code < 400:
+            return response
+        return ProblemResponse(HTTPException(response.status_code, bytes(response.body).decode()))
+
+
+def install(app: FastAPI, origins: list[str]) -> None:
+    app.add_middleware(
+        _Cors,
+        allow_origins=origins,
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-Id"],
+        expose_headers=[
+            "ETag",
+            "Link",
+            "Location",
+            "Retry-After",
+            "WWW-Authenticate",
+            "X-Dry-Run",
+            "X-Request-Id",
+            "X-Total-Count",
+        ],
+    )

@@ -1,0 +1,180 @@
+"""Every exception ends as a problem: the handlers, and what catches the rest."""
+
+import sqlite3
+from asyncio import CancelledError
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api.database.schema import StartupError
+from todo_api.http import problems
+from todo_api.http.methods import allowed_methods
+from todo_api.http.problems import (
+    MAX_ERRORS,
+    Internal,
+    Invalid,
+    InvalidValue,
+    Malformed,
+    NotFound,
+    NotModified,
+    ProblemResponse,
+    Unavailable,
+)
+from todo_api.logs import CAUSE
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a problem."""
+    app.include_router(problems.router)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(NotModified)(_not_modified)
+    app.exception_handler(RequestValidationError)(_validation_error)
+    for error in (DBAPIError, sqlite3.Error, StartupError, OSError):
+        app.exception_handler(error)(_database_error)
+    app.add_middleware(_CatchAll)
+
+
+async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
+    path = request.scope["path"]
+    if error.status_code == 400 and not isinstance(error, Malformed):  # FastAPI's own, for what json.loads can't take
+        error = Malformed("The body is not JSON in UTF-8, nested too deep, or has a number of too many digits.")
+    if error.status_code == 405:
+        methods = ", ".join(allowed_methods(request.scope))
+        error = HTTPException(405, f"This path has the methods {methods}.", {"Allow": methods})
+    elif error.status_code == 404 and not isinstance(error, NotFound):
+        right = path.rstrip("/")
+        known = path != right and allowed_methods(dict(request.scope, path=right))
+        error = HTTPException(
+            404, f"There is nothing here; did you mean {right}?" if known else "There is nothing here."
+        )
+    return ProblemResponse(error)
+
+
+async def _not_modified(request: Request, error: NotModified) -> Response:
+    return Response(status_code=304, headers=error.headers)
+
+
+async def _validation_error(request: Request, error: RequestValidationError) -> ProblemResponse:
+    errors = error.errors()
+    if errors[0]["type"] == "json_invalid":
+        position = errors[0]["loc"][-1]
+        return ProblemResponse(Malformed(f"The body is not JSON, from character {position} on."))
+    return ProblemResponse(Invalid([_invalid_value(each) for each in errors[:MAX_ERRORS]], len(errors)))
+
+
+def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:
+    source, *path = error["loc"]
+    if source == "body":
+        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    else:
+        pointer = ".".join(map(str, path))
+    return {"pointer": pointer, "detail": _detail(error), "code": error["type"]}
+
+
+def _detail(error: Mapping[str, Any]) -> str:
+    """What is wrong, in the words of this API where Pydantic has its own."""
+    words = _REWORDED.get(error["type"])
+    if words is None:
+        return str(error["msg"])
+    context = error.get("ctx", {})
+    return words.format(unit="elements" if context.get("field_type") == "List" else "characters", **context)
+
+
+_REWORDED = {
+    "bool_type": "must be true or false",
+    "date_from_datetime_parsing": "must be a day of the calendar, such as 2026-12-24",
+    "datetime_from_date_parsing": "must be an instant of the calendar, such as 2026-12-24T18:00:00Z",
+    "extra_forbidden": "is not a member of the request",
+    "greater_than_equal": "must be at least {ge}",
+    "int_type": "must be an integer",
+    "less_than_equal": "must be at most {le}",
+    "list_type": "must be an array",
+    "literal_error": "must be {expected}",
+    "missing": "is required",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_pattern_mismatch": "must match the pattern {pattern}",
+    "string_too_long": "must have at most {max_length} {unit}",
+    "string_too_short": "must not be empty",
+    "string_type": "must be a string",
+    "string_unicode": "must be Unicode text, without lone surrogates",
+    "too_long": "must have at most {max_length} {unit}",
+    "too_short": "must not be empty",
+}
+"""By its types of errors; the least length of what must have one is 1 everywhere."""
+
+
+# SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or
+# a statement that took too long, a server that shuts down, one that can only be read, an idle transaction.
+_PASSING_STATES = ("08", "40", "53", "55", "57", "25006", "25P03")
+# Of SQLite: a table that is not there, a file that is damaged.
+_LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+async def _database_error(request: Request, error: Exception) -> ProblemResponse:
+    """503 for what passes, such as a lock, a full disk or a lost connection; 500 for what a person must mend.
+
+    The log gets the words of the database without their details, which hold values, and without a traceback.
+    """
+    said = str(getattr(error, "orig", error)) or "the database did not answer in time"
+    request.scope[CAUSE] = " ".join(said.split())
+    if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
+        # Opened anew all together: beside one that was opened read-only, each further one would be so as well.
+        await request.state.database.dispose()
+    if isinstance(error, StartupError):
+        return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
+    return ProblemResponse(Unavailable() if _passes(error) else Internal())
+
+
+def _passes(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError):
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return _sqlite_code(error) not in _LASTING_CODES
+    if state := getattr(error.orig, "sqlstate", None):
+        return str(state).startswith(_PASSING_STATES)
+    return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+
+
+def _sqlite_code(error: Exception) -> int | None:
+    """SQLite's own, without the details; of what it gives none for, that it can't open the file."""
+    cause = getattr(error, "orig", error)
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
+
+
+class _CatchAll:
+    """Answers 500 for what nobody foresaw, inside of Starlette's own handler, which would cut the connection."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+
+        async def watch(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watch)
+        except CancelledError:  # the server ends, and has waited for this request as long as it may
+            if started:
+                raise
+            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
+            await ProblemResponse(refusal)(scope, receive, send)
+        except Exception as error:
+            scope[CAUSE] = error
+            if started:
+                raise
+            await ProblemResponse(Internal())(scope, receive, send)

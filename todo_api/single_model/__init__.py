@@ -1,0 +1,1 @@
+"""One class is the table, the response and both request bodies."""
