@@ -124,7 +124,7 @@ async def revoke_token(session: Session, options: Namespace) -> None:
 
 async def rename_owner(session: Session, options: Namespace) -> None:
     old, new = options.old, options.new
-    tables = owned_tables()
+    tables = sorted(owned_tables(), key=lambda table: table is AccessToken)
     if not options.merge and any([await _count(session, table, new) for table in tables if table is not AccessToken]):
         raise SystemExit(f"todo_api: {new} has todos already; with --merge, those of {old} join them for good")
     given = {table.__tablename__: await _give(session, table, old, new) for table in tables}

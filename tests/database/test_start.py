@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.applications import in_process
+from tests.database.test_migrations import execute, newest_revision
 from tests.databases import ROOT, Backend, PostgreSQL, SQLite, migrate
 from tests.servers import PATIENCE, serving, starting
-from tests.test_migrations import execute, newest_revision
 from todo_api.database.engines import Database, parse_url
 
 INTERRUPTED = """

@@ -10,9 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.applications import as_owner, in_process
+from tests.database.test_migrations import execute
 from tests.databases import PostgreSQL
-from tests.test_migrations import execute
-from tests.test_plans import Statements, statements
+from tests.queries.test_plans import Statements, statements
 from todo_api.queries import pages
 
 Todo = dict[str, Any]
