@@ -13,12 +13,10 @@ from sqlmodel import SQLModel
 import todo_api.access.tokens
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
 from todo_api.database.engines import TIMEOUT, Database
-from todo_api.database.schema import StartupError, connect
+from todo_api.database.schema import MIGRATION_LOCK, StartupError, connect
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.settings import load_settings
 
-ADVISORY_LOCK = 0x746F646F  # "todo"
-"""Held on PostgreSQL by the one process that migrates."""
 PATIENCE = 600
 """Seconds that another process may take to migrate a SQLite database, or to write to it."""
 
@@ -49,7 +47,7 @@ def run(connection: Connection) -> None:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({ADVISORY_LOCK})")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
         configure(connection=connection, transactional_ddl=True)
         context.run_migrations()
 

@@ -6,26 +6,27 @@ from annotated_types import Ge, Le
 from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
-from todo_api.database.owners import Owned
+from todo_api.database.counters import Counted
 from todo_api.queries.due import Due
 from todo_api.queries.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
 from todo_api.queries.search import Words
 from todo_api.single_model.columns import BIG_INTEGER, UTC_DATETIME
 from todo_api.single_model.fields import MAX_INTEGER, MAX_TEXT, Day, Id, Instant, Line, OptionalText, Tags
-from todo_api.single_model.table import Created, InsteadOf, ServerSet, Since, Updated
+from todo_api.single_model.marks import Created, InsteadOf, ServerSet, Since, Updated
 
 
-class TodoItem(Owned, table=True):
+class TodoItem(Counted, table=True):
     """Something to do."""
 
     __tablename__ = "todo_items"
+    noun = "todo"
     # AUTOINCREMENT: without it SQLite gives the id of the last row again once that row is deleted.
     # Every statement of a request names the owner, so every index begins with it.
     __table_args__ = (
         Index(None, "owner", "id"),
         *(
             Index(None, "owner", member, "id")
-            for member in ("complete", "priority", "position", "created_at", "updated_at", "version")
+            for member in ("complete", "priority", "position", "created_at", "updated_at", "version", "change")
         ),
         {"sqlite_autoincrement": True},
     )

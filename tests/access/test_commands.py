@@ -102,7 +102,7 @@ BAD_SETTINGS = {
     ),
     "a driver that is not there": (
         {"TODO_DATABASE_URL": "postgresql+psycopg://localhost/todo"},
-        "TODO_DATABASE_URL: needs a",
+        "TODO_DATABASE_URL: names the unknown database 'postgresql+psycopg'",
     ),
     "an origin with a path": ({"TODO_CORS_ORIGINS": "https://app.example/x"}, "TODO_CORS_ORIGINS: must be origins"),
     "another way to tell who calls": ({"TODO_AUTH": "none"}, "TODO_AUTH: Input should be 'local' or 'token'"),

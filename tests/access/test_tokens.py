@@ -16,7 +16,7 @@ from tests.applications import as_owner, bearer, command, in_process
 from tests.databases import SQLite
 from tests.servers import run, serving
 from todo_api.access.tokens import digest
-from todo_api.http.routing import OPEN_PATHS
+from todo_api.http.headers import OPEN_PATHS
 
 ANY_TOKEN = "todo_" + "x" * 43
 PLAIN = 'Bearer realm="todo"'

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from todo_api.http.strict import MAX_BODY_SIZE
+from todo_api.http.bodies import MAX_BODY_SIZE
 
 JSON = {"content-type": "application/json"}
 WITH_BODY = [("POST", "/todos"), ("PUT", "/todos/1"), ("PATCH", "/todos/1")]

@@ -15,9 +15,11 @@ from todo_api.http import errors
 from todo_api.http.headers import ResponseHeaders
 from todo_api.queries.listing import Listing
 from todo_api.queries.search import Words
+from todo_api.single_model.bodies import Changes, New
 from todo_api.single_model.columns import BIG_INTEGER
 from todo_api.single_model.fields import Id, Line
-from todo_api.single_model.table import Changes, Internal, New, ServerSet, Table, member_names
+from todo_api.single_model.marks import Internal, ServerSet
+from todo_api.single_model.table import Table, member_names
 
 
 def even(number: int) -> int:

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from todo_api.access import tokens
 from todo_api.database.engines import Database
 from todo_api.database.owners import LOCAL
+from todo_api.http.headers import OPEN_PATHS
 from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin, Problem, ProblemResponse
-from todo_api.http.routing import OPEN_PATHS
 from todo_api.settings import Settings
 
 _LOCAL_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")

@@ -12,12 +12,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, func, select, update
 
 from todo_api.access.tokens import AccessToken, digest, new_token
+from todo_api.database.counters import Counted
 from todo_api.database.engines import Database
 from todo_api.database.owners import ALL_OWNERS, Owned, owned_tables
 from todo_api.database.schema import StartupError, connect, one_line
-from todo_api.database.session import Session
+from todo_api.database.session import Session, open_session
 from todo_api.settings import Settings
-from todo_api.single_model.table import changes_of_many
+from todo_api.single_model.changes import changes_of_many
 
 SECONDS_OF_A_DAY = 24 * 60 * 60
 MAX_DAYS = 3650
@@ -75,20 +76,17 @@ async def _session(settings: Settings) -> AsyncIterator[Session]:
     try:
         async with connect(database.engine):
             pass  # it can be reached
-        session = Session(database.writer, ALL_OWNERS)
-        try:
+        async with open_session(database.writer, ALL_OWNERS) as session:
             if session.dialect == "postgresql":
-                await session.fetch(select(func.set_config("statement_timeout", "0", True)))
+                await session.exec(select(func.set_config("statement_timeout", "0", True)))
             yield session
-        finally:
-            await session.close()
     finally:
         await database.dispose()
 
 
 async def create_token(session: Session, options: Namespace) -> None:
     token = new_token()
-    await session.insert(
+    session.add(
         AccessToken(
             owner=options.owner,
             name=options.name,
@@ -103,7 +101,7 @@ async def create_token(session: Session, options: Namespace) -> None:
 
 async def list_tokens(session: Session, options: Namespace) -> None:
     rows = [("ID", "OWNER", "MAY", "UNTIL", "NAME")]
-    for token in await session.fetch(select(AccessToken).order_by(col(AccessToken.id))):
+    for token in await session.exec(select(AccessToken).order_by(col(AccessToken.id))):
         may = "read" if token.read_only else "read, write"
         until = f"{datetime.fromtimestamp(token.expires_at, UTC):%Y-%m-%d %H:%M} UTC"
         expired = " (expired)" if token.expires_at <= time() else ""
@@ -135,15 +133,15 @@ async def rename_owner(session: Session, options: Namespace) -> None:
 
 
 async def _count(session: Session, table: type[Owned], owner: str) -> int:
-    count: int = await session.scalar(select(func.count()).select_from(table).where(col(table.owner) == owner))
-    return count
+    return (await session.exec(select(func.count()).select_from(table).where(col(table.owner) == owner))).one()
 
 
 async def _give(session: Session, table: type[Owned], old: str, new: str) -> int:
     """Give the rows of one owner to another; how many there were."""
-    return await session.change(
-        update(table).where(col(table.owner) == old).values(changes_of_many(table, {"owner": new}))
-    )
+    values = changes_of_many(table, {"owner": new})
+    if issubclass(table, Counted):
+        values["change"] = await session.number(new)
+    return (await session.exec(update(table).where(col(table.owner) == old).values(values))).rowcount
 
 
 def _owner(text: str) -> str:

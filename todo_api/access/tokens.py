@@ -1,6 +1,5 @@
 """Access tokens (RFC 6750): what a caller shows, and for whom it then acts."""
 
-import asyncio
 import re
 from hashlib import sha256
 from secrets import token_urlsafe
@@ -8,16 +7,16 @@ from time import time
 from typing import Annotated, Any
 
 from fastapi import Request
-from sqlalchemy import Row, bindparam
+from sqlalchemy import bindparam
 from sqlmodel import Field, col, select
 
 from todo_api.database.owners import ALL_OWNERS, Owned
-from todo_api.database.session import Session
+from todo_api.database.session import open_session
 from todo_api.database.transactions import Transactions
 from todo_api.http.problems import InsufficientScope, Unauthorized
 from todo_api.single_model.columns import BIG_INTEGER
 from todo_api.single_model.fields import Id, Line
-from todo_api.single_model.table import Internal, ServerSet
+from todo_api.single_model.marks import Internal, ServerSet
 
 
 class AccessToken(Owned, table=True):
@@ -72,14 +71,9 @@ class TokenCallers:
         owner: str = found.owner
         return owner
 
-    async def _find(self, token: str) -> Row[Any] | None:
-        session = Session(self._transactions, ALL_OWNERS)
-        try:
-            async with asyncio.timeout(self._timeout):
-                rows = await session.fetch(_BY_DIGEST, {"digest": digest(token)})
-        finally:
-            await session.close()
-        return rows[0] if rows else None
+    async def _find(self, token: str) -> Any:
+        async with open_session(self._transactions, ALL_OWNERS, seconds=self._timeout) as session:
+            return (await session.exec(_BY_DIGEST, params={"digest": digest(token)})).first()
 
 
 def _sent_token(request: Request) -> str | None:

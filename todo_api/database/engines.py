@@ -1,19 +1,20 @@
 """The database: its URL, its engines, and where its transactions come from."""
 
-from datetime import date
+import asyncio
 from typing import Any
 
-import asyncpg
 from pydantic_core import from_json
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from todo_api.database.fair_pool import FairPool
+from todo_api.database.postgresql import AsyncpgConnection, PooledReads, PooledWrites, keep_the_last_day
+from todo_api.database.schema import Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
+from todo_api.database.sqlite.connections import InPlaceWrites, SingleReads
 from todo_api.database.sqlite.file import DatabaseFile
-from todo_api.database.sqlite.group_commit import GroupCommit, SingleReads
-from todo_api.database.transactions import PooledTransactions, Transactions
+from todo_api.database.transactions import Transactions
+from todo_api.database.turns import Turns
 
 POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
@@ -21,14 +22,11 @@ TIMEOUT = 5.0
 """Seconds that a request waits for the database, in its queues and for its locks together."""
 CONNECT_TIMEOUT = 3.0
 """Seconds that opening a connection may take."""
-CLOSE_TIMEOUT = 0.5
-"""Seconds that closing one in order may take."""
 _DRIVERS = {
     "sqlite": sqlite.DRIVER,
     "postgres": "postgresql+asyncpg",
     "postgresql": "postgresql+asyncpg",
     "postgresql+asyncpg": "postgresql+asyncpg",
-    "postgresql+psycopg": "postgresql+psycopg",
 }
 
 
@@ -61,10 +59,10 @@ def parse_url(text: str) -> URL:
 
 
 class Database:
-    """One database: `writer` has its transactions, `reader` what changes nothing and needs none.
+    """One database: `writer` makes the transactions that change something, `reader` those that only read.
 
-    Of the engines, `engine` is for migrations and the like, and `reading` waits for no other process that writes.
-    `probe` reads by a connection of its own, so that no load keeps it waiting.
+    `engine` is for migrations and the like. `reading` waits for no other process that writes. `probe` has a connection
+    of its own, so no load keeps it waiting.
     """
 
     writer: Transactions
@@ -72,13 +70,17 @@ class Database:
 
     def __init__(self, url: URL, *, timeout: float = TIMEOUT, create: bool = False) -> None:
         self.timeout = timeout
+        self._writes: InPlaceWrites | None = None
+        revision = Revision(newest_migration())
         if url.drivername == sqlite.DRIVER:
             file = DatabaseFile(url.database or "", create=create)
             self.engine, self.reading, self.probe = self._engines = [
                 _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
                 for read_only in (False, True, True)
             ]
-            self.writer, self.reader = GroupCommit(self.engine, file), SingleReads(self.reading)
+            self._writes = writes = InPlaceWrites(self.engine, file, revision)
+            self.writer = Turns("sqlite", lambda: writes, lambda owner: "")
+            self.reader = SingleReads(self.reading)
         else:
             # To ask the driver whether it has seen the end of the connection would cost less than a ping, but it sees
             # it too late: one killed just before a request was a 503 now and then. With AUTOCOMMIT from the beginning,
@@ -87,18 +89,22 @@ class Database:
                 _engine(
                     url,
                     pool_size=size,
-                    connect_args=_connect_args(url, timeout),
+                    connect_args=_connect_args(timeout),
                     pool_pre_ping=True,
                     isolation_level="AUTOCOMMIT",
                 )
                 for size in (POOL_SIZE, 1)
             ]
             self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
-            self.writer = PooledTransactions(self.engine, locks=True)
-            self.reader = PooledTransactions(self.reading, locks=False)
+            # First come, first served: SQLAlchemy's pool would let a newcomer take a connection before who was woken.
+            slots = asyncio.Semaphore(POOL_SIZE)
+            self.writer = Turns("postgresql", lambda: PooledWrites(self.reading, slots, revision), lambda owner: owner)
+            self.reader = PooledReads(self.reading, slots)
 
     async def dispose(self) -> None:
         await self.writer.dispose()
+        if self._writes is not None:
+            await self._writes.drop()
         await self.reader.dispose()
         for engine in self._engines:
             await engine.dispose()
@@ -108,18 +114,18 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
     # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
     engine = create_async_engine(
         url,
-        poolclass=FairPool,
+        poolclass=AsyncAdaptedQueuePool,
         max_overflow=0,
         hide_parameters=True,
         json_deserializer=from_json,  # Pydantic's, at half the cost of Python's
         **options,
     )
     if engine.driver == "asyncpg":
-        event.listen(engine.sync_engine, "connect", _keep_the_last_day)
+        event.listen(engine.sync_engine, "connect", keep_the_last_day)
     return engine
 
 
-def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
+def _connect_args(timeout: float) -> dict[str, Any]:
     # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
     milliseconds = f"{timeout * 900:.0f}ms"
     settings = {
@@ -129,38 +135,4 @@ def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
         "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
     }
     connect_timeout = min(CONNECT_TIMEOUT, timeout)
-    if url.get_driver_name() == "asyncpg":
-        return {"timeout": connect_timeout, "server_settings": settings, "connection_class": _AsyncpgConnection}
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return {"connect_timeout": round(connect_timeout), "options": options}
-
-
-_FIRST_DAY, _EPOCH, _LAST_DAY = (day.toordinal() for day in (date.min, date(2000, 1, 1), date.max))
-
-
-def _keep_the_last_day(connection: Any, _: Any) -> None:
-    """Have asyncpg write 9999-12-31 as this day, not as infinity, which is later than all instants on it.
-
-    The first day stays minus infinity, which is what asyncpg makes of its first instant.
-    """
-    connection.run_async(
-        lambda driver: driver.set_type_codec(
-            "date", schema="pg_catalog", encoder=_write_day, decoder=_read_day, format="binary"
-        )
-    )
-
-
-def _write_day(day: date) -> bytes:
-    days = -(2**31) if day == date.min else day.toordinal() - _EPOCH
-    return days.to_bytes(4, "big", signed=True)
-
-
-def _read_day(data: bytes) -> date:
-    day = int.from_bytes(data, "big", signed=True) + _EPOCH
-    return date.fromordinal(min(max(_FIRST_DAY, day), _LAST_DAY))
-
-
-class _AsyncpgConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
-    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own signature
-        """Take leave soon: a server that does not answer would hold up the 503, and the end of the process."""
-        await super().close(timeout=CLOSE_TIMEOUT)
+    return {"timeout": connect_timeout, "server_settings": settings, "connection_class": AsyncpgConnection}

@@ -25,7 +25,8 @@ from sqlmodel import Field
 
 from todo_api.database.transactions import Values
 from todo_api.single_model.columns import IndexTable
-from todo_api.single_model.table import Internal, Table
+from todo_api.single_model.marks import Internal
+from todo_api.single_model.table import Table
 
 LOCAL: Final = "local"
 """The owner of everything on a server for one machine, and of what was there before there were owners."""
@@ -43,7 +44,9 @@ class Owned(Table):
 
 
 def owned_tables(base: type[Owned] = Owned) -> list[type[Owned]]:
-    return [each for table in base.__subclasses__() for each in (table, *owned_tables(table))]
+    """The table classes whose rows belong to somebody."""
+    found = [each for table in base.__subclasses__() for each in (table, *owned_tables(table))]
+    return [table for table in found if hasattr(table, "__table__")]
 
 
 class NotIsolatedError(RuntimeError):

@@ -15,11 +15,44 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from todo_api.logs import logger
+
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+
+
+CURRENT = "SELECT version_num FROM alembic_version"
+"""Finds the migration that the database is at."""
+MIGRATION_LOCK = 0x746F646F  # "todo"
+"""The advisory lock on PostgreSQL that a migration takes for itself, and that groups of writes share."""
 
 
 class StartupError(Exception):
     """Why the server can't start, in one line for the person who starts it."""
+
+
+class SchemaChangedError(StartupError):
+    """The database is at another migration than this code."""
+
+    def __init__(self, current: str | None, expected: str | None) -> None:
+        super().__init__(f"the database is at migration {current}, not {expected}; run: alembic upgrade head")
+
+
+class Revision:
+    """The migration that this code was made for. Code that does not know the schema must not write to it."""
+
+    def __init__(self, expected: str | None) -> None:
+        self.expected = expected
+        self._told: set[str | None] = set()
+
+    def check(self, current: str | None) -> None:
+        """Raise SchemaChangedError unless the database is at this migration; the log says so once."""
+        if current == self.expected:
+            return
+        error = SchemaChangedError(current, self.expected)
+        if current not in self._told:
+            self._told.add(current)
+            logger.error("%s; until then writes are refused", error)
+        raise error
 
 
 @asynccontextmanager
@@ -58,7 +91,7 @@ async def check_schema(engine: AsyncEngine) -> None:
         current = await connection.run_sync(_current_migration)
     newest = newest_migration()
     if current != newest:
-        raise StartupError(f"the database is at migration {current}, not {newest}; run: alembic upgrade head")
+        raise SchemaChangedError(current, newest)
 
 
 def _current_migration(connection: Connection) -> str | None:

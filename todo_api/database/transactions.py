@@ -1,72 +1,76 @@
-"""Transactions, in the form in which a session asks for them of either database."""
+"""What a session needs from either database: transactions, and connections on which a group of writes is made."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Executable, Row
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-"""What a statement is executed with, once or many times."""
+"""The bound parameters of a statement, once or many times."""
+
+
+class Found(NamedTuple):
+    """The outcome of a statement: its rows, and how many rows it changed."""
+
+    rows: Sequence[Row[Any]]
+    changed: int
 
 
 class Transaction(Protocol):
-    """A transaction; without one, where nothing is changed, single statements."""
+    """A transaction. One that only reads runs each statement by itself."""
 
-    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
-        """The rows of a statement."""
+    async def execute(self, statement: Executable, values: Values) -> Found:
+        """Run a statement."""
 
-    async def change(self, statement: Executable, values: Values) -> int:
-        """How many rows a statement changed."""
+    async def number(self, owner: str) -> int:
+        """The number that all changes of this owner get in this transaction."""
 
     async def commit(self) -> None:
-        """Make the changes permanent; raises what the database says when it can't."""
+        """Make the changes permanent; raises the database's error when that fails."""
 
-    async def close(self) -> None:
-        """Roll back what was not committed."""
+    async def rollback(self) -> None:
+        """Undo the changes."""
 
 
 class Transactions(Protocol):
-    """Where transactions come from."""
+    """A source of transactions."""
 
     dialect: str
-    locks: bool
-    """Whether rows are read to be changed."""
 
-    async def begin(self) -> Transaction:
-        """A new transaction; waits until it may begin."""
+    async def begin(self, owner: str) -> Transaction:
+        """A new transaction for the rows of an owner; waits until it may begin."""
 
     async def dispose(self) -> None:
         """Close what is kept open."""
 
 
-class PooledTransactions:
-    """Those of a database server, on the connections of a pool."""
+class GroupConnection(Protocol):
+    """The connection of a group of writes that share one transaction of the database, a savepoint each."""
 
-    def __init__(self, engine: AsyncEngine, *, locks: bool) -> None:
-        self.dialect = engine.dialect.name
-        self.locks = locks
-        self._engine = engine
+    @property
+    def is_whole(self) -> bool:
+        """Whether the transaction is still open; after some faults a database undoes all of it."""
 
-    async def begin(self) -> Transaction:
-        return _Pooled(await self._engine.connect())
+    async def begin(self, owner: str) -> int | None:
+        """Begin the transaction; the owner's next number, where taking it orders the processes."""
 
-    async def dispose(self) -> None:
-        """The engine closes its pool."""
+    async def number(self, owner: str) -> int:
+        """Take the owner's next number."""
 
+    async def execute(self, statement: Executable, values: Values) -> Found:
+        """Run a statement."""
 
-class _Pooled:
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
+    async def savepoint(self) -> None:
+        """Begin a write within the transaction."""
 
-    async def fetch(self, statement: Executable, values: Values) -> Sequence[Row[Any]]:
-        return (await self._connection.execute(statement, values)).all()
-
-    async def change(self, statement: Executable, values: Values) -> int:
-        return (await self._connection.execute(statement, values)).rowcount
+    async def undo(self) -> None:
+        """Undo the last write."""
 
     async def commit(self) -> None:
-        await self._connection.commit()
+        """Commit the transaction, and let go of the connection."""
 
-    async def close(self) -> None:
-        await self._connection.close()
+    async def rollback(self) -> None:
+        """Undo the transaction, and let go of the connection."""
+
+    async def drop(self) -> None:
+        """Close the connection, whatever state it is in."""

@@ -9,15 +9,15 @@ from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-from sqlalchemy import ColumnElement, bindparam, case, func, tuple_, update
+from sqlalchemy import BigInteger, ColumnElement, and_, case, false, func, literal, tuple_, update
 from sqlmodel import col, select
 
 from todo_api.database.owners import THIS_OWNER
 from todo_api.database.session import Session
 from todo_api.http.problems import Invalid, InvalidValue
 from todo_api.models import TodoItem
+from todo_api.single_model.changes import changes_of_many
 from todo_api.single_model.fields import MAX_INTEGER, Id
-from todo_api.single_model.table import changes_of_many
 
 STEP = 65_536
 """The room between two todos that were created one after the other: for 16 moves into the same gap."""
@@ -69,14 +69,15 @@ _BEHIND_ALL = (
 )
 
 
-def place_last(todo: TodoItem) -> dict[str, ColumnElement[int]]:
-    """For the INSERT of a todo that comes without a position: one behind all that are there."""
-    return {"position": _BEHIND_ALL} if todo.position is None else {}
+def place_last(todo: TodoItem) -> None:
+    """Give a new todo that comes without a position one behind all others; the INSERT finds it."""
+    if todo.position is None:
+        todo.position = _BEHIND_ALL
 
 
 async def place_all_last(todos: Sequence[TodoItem], session: Session) -> None:
     """The same for many."""
-    last = await session.scalar(select(_LAST))
+    last = (await session.exec(select(_LAST))).one()
     for todo in todos:
         if todo.position is None:
             todo.position = min(last + STEP, MAX_INTEGER)
@@ -93,7 +94,7 @@ async def move_todo_to(todo: TodoItem, move: Move, session: Session) -> None:
     if position is None:
         await _spread(todo, lower, session)
     else:
-        await session.update(todo, {"position": position})
+        todo.position = position
 
 
 async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | None, Place | None]:
@@ -115,8 +116,8 @@ async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | No
 
 async def _first(session: Session, *where: ColumnElement[bool], order: tuple[Any, Any]) -> Place | None:
     statement = select(TodoItem.position, TodoItem.id).where(*where).order_by(*order).limit(1)
-    rows = await session.fetch(statement)
-    return Place._make(rows[0]) if rows else None
+    found = (await session.exec(statement)).first()
+    return Place._make(found) if found else None
 
 
 def _between(lower: Place | None, upper: Place | None) -> int | None:
@@ -133,32 +134,36 @@ def _between(lower: Place | None, upper: Place | None) -> int | None:
 
 
 async def _spread(todo: TodoItem, lower: Place | None, session: Session) -> None:
-    """Put the todo behind `lower`, and as many others behind it as it takes to make room."""
-    statement = select(*_FORWARD).where(col(TodoItem.id) != todo.id).order_by(*_FORWARD).with_for_update()
-    behind = statement if lower is None else statement.where(tuple_(*lower) < _PLACE)
+    """Put the todo behind `lower`, and make room by moving as few of the others behind it as will do."""
+    others = col(TodoItem.id) != todo.id
+    behind = others if lower is None else and_(others, tuple_(*lower) < _PLACE)
     low = -MAX_INTEGER - 1 if lower is None else lower.position
     size = _FEW
     while True:
-        rows = [Place._make(row) for row in await session.fetch(behind.limit(size + 1))]
-        high = rows.pop().position if len(rows) > size else min(MAX_INTEGER + 1, low + STEP * (len(rows) + 2))
-        step = (high - low) // (len(rows) + 2)
-        if step > 1:
+        statement = select(TodoItem.position).where(behind).order_by(*_FORWARD).offset(size).limit(1)
+        high = (await session.exec(statement)).first()
+        if high is None:
+            size = (await session.exec(select(func.count()).select_from(TodoItem).where(behind))).one()
+            high = min(MAX_INTEGER + 1, low + STEP * (size + 2))
+            if (step := (high - low) // (size + 2)) <= 1:  # there is no room behind all of them: place the whole list
+                before = and_(others, false() if lower is None else tuple_(*lower) >= _PLACE)
+                low, step = await _place(before, None, 0, STEP, session), STEP
             break
-        if len(rows) < size:  # behind all of them is no room: begin anew with the whole list
-            before = [] if lower is None else await session.fetch(statement.where(tuple_(*lower) >= _PLACE))
-            await _place([Place._make(row) for row in before], 0, STEP, session)
-            low, step = STEP * len(before), STEP
+        if (step := (high - low) // (size + 2)) > 1:
             break
         size *= 4
-    await session.update(todo, {"position": low + step})
-    await _place(rows, low + step, step, session)
+    await _place(behind, size, low + step, step, session)
+    todo.position = low + step
 
 
-async def _place(todos: Sequence[Place], behind: int, step: int, session: Session) -> None:
-    places = [(todo, behind + step * number) for number, todo in enumerate(todos, 1)]
-    # What stands in its place already stays as it is, version and all.
-    moved = [{"row_id": todo.id, "new_position": position} for todo, position in places if todo.position != position]
-    if moved:
-        values = changes_of_many(TodoItem, {"position": bindparam("new_position")})
-        statement = update(TodoItem).where(col(TodoItem.id) == bindparam("row_id")).values(values)
-        await session.change(statement, moved)
+async def _place(which: ColumnElement[bool], limit: int | None, start: int, step: int, session: Session) -> int:
+    """Give the first todos of these positions from `start` on, a step apart; the last position that was given.
+
+    A todo that stands in its place already stays as it is, version and all.
+    """
+    number = func.row_number(type_=BigInteger).over(order_by=_FORWARD)
+    place = (literal(start, BigInteger) + literal(step, BigInteger) * number).label("place")
+    placed = select(TodoItem.id, place).where(which).order_by(*_FORWARD).limit(limit).subquery()
+    moved = and_(col(TodoItem.id) == placed.c.id, col(TodoItem.position) != placed.c.place)
+    await session.exec(update(TodoItem).where(moved).values(changes_of_many(TodoItem, {"position": placed.c.place})))
+    return start + step * (await session.exec(select(func.count()).select_from(TodoItem).where(which))).one()

@@ -13,7 +13,7 @@ _FIELD = re.compile(rf"\*|{_TAG}([ \t]*,[ \t]*{_TAG})*")
 
 def _parameter(name: str, description: str) -> dict[str, Any]:
     schema = {"type": "string", "pattern": f"^({_FIELD.pattern})$", "examples": ['"1"']}
-    return {"parameters": [{"name": name, "in": "header", "description": description, "schema": schema}]}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
 # Read from the request rather than declared as parameters, which would cost 40 µs a request, a tenth.
@@ -22,12 +22,10 @@ IF_MATCH = _parameter(
     "The `ETag` of the version that you change, several of them, or `*`. When there is another version by now, the"
     " answer is 412 and nothing is changed.",
 )
-"""The `openapi_extra` of an operation that calls `check_if_match`."""
 IF_NONE_MATCH = _parameter(
     "If-None-Match",
     "The `ETag` of the version that you have. While it is the present one, the answer is 304, without a body.",
 )
-"""The `openapi_extra` of an operation that calls `check_if_none_match`."""
 
 
 class Versioned(Protocol):
@@ -43,7 +41,15 @@ def entity_tag(row: Versioned) -> str:
     return f'"{row.version}"'
 
 
-def check_if_match(request: Request, row: Versioned) -> None:
+def check_preconditions(request: Request, row: Versioned) -> None:
+    """Evaluate the preconditions of a request for the row of its path."""
+    if request.method in ("GET", "HEAD"):
+        _check_if_none_match(request, row)
+    else:
+        _check_if_match(request, row)
+
+
+def _check_if_match(request: Request, row: Versioned) -> None:
     """Raise PreconditionFailed (412), with the row as it is, when the client knows another version of it.
 
     A weak tag matches nothing, as section 13.1.1 has it. PreconditionRequired (428) without the field, where the
@@ -57,7 +63,7 @@ def check_if_match(request: Request, row: Versioned) -> None:
         raise PreconditionFailed(row.model_dump(mode="json"), entity_tag(row))
 
 
-def check_if_none_match(request: Request, row: Versioned) -> None:
+def _check_if_none_match(request: Request, row: Versioned) -> None:
     """Raise NotModified (304) when the client has this version; a weak tag will do, as section 13.1.2 has it."""
     tag = entity_tag(row)
     if _read_tags(request, "If-None-Match") & {"*", tag, f"W/{tag}"}:

@@ -22,6 +22,8 @@ _UNLESS_SET = [
 ]
 
 
+OPEN_PATHS = ("/livez", "/readyz")
+"""What says nothing of anybody's todos, for whatever watches over the server from another machine."""
 DRY_RUN = "todo_api.dry_run"
 """Where the scope of a request says that it is a dry run."""
 

@@ -4,8 +4,8 @@ from fastapi import FastAPI, Response
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-JSON = "application/json"
-MERGE_PATCH = "application/merge-patch+json"
+from todo_api.http.bodies import JSON, MERGE_PATCH
+
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 

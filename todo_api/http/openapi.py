@@ -8,7 +8,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from todo_api.database.owners import owned_tables
-from todo_api.http.methods import JSON, MERGE_PATCH
+from todo_api.http.bodies import JSON, body_types
+from todo_api.http.headers import OPEN_PATHS
 from todo_api.http.problems import (
     HeadTooLarge,
     InsufficientScope,
@@ -16,21 +17,15 @@ from todo_api.http.problems import (
     Invalid,
     InvalidValue,
     Malformed,
-    NotFound,
-    PreconditionFailed,
-    PreconditionRequired,
-    Problem,
     ProblemDocument,
-    ProblemResponse,
     TooLarge,
-    TooMany,
     Unauthorized,
     Unavailable,
     UnsupportedMediaType,
-    describe,
 )
-from todo_api.http.routing import OPEN_PATHS
-from todo_api.http.strict import MAX_HEAD_SIZE, body_limit, body_types
+from todo_api.http.responses import CHALLENGE, HEADERS, SCHEMA, example_response, header_references, problem_response
+from todo_api.http.routing import Route
+from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.single_model.table import examples_of
 
 _BEARER = {
@@ -38,84 +33,7 @@ _BEARER = {
     "scheme": "bearer",
     "description": "An access token, `todo_…`, that the operator of this server made.",
 }
-Responses = dict[int | str, dict[str, Any]]
-
-_SCHEMA = "#/components/schemas/{model}"
 _INTEGER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_CHALLENGE = "WWW-Authenticate"
-_HEADERS: dict[str, dict[str, Any]] = {
-    "Accept": {
-        "description": "The media types that the body may have.",
-        "required": True,
-        "schema": {"type": "string", "examples": [JSON]},
-    },
-    "Accept-Patch": {
-        "description": "The media types that a patch may have (RFC 5789).",
-        "required": True,
-        "schema": {"type": "string", "examples": [f"{JSON}, {MERGE_PATCH}"]},
-    },
-    "ETag": {
-        "description": "The strong tag of this version of the todo, for `If-Match` and `If-None-Match`.",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$', "examples": ['"1"']},
-    },
-    "Link": {
-        "description": '`rel="next"` leads to the next page (RFC 8288); absent on the last one.',
-        "schema": {"type": "string", "examples": ['<?cursor=WyI>; rel="next"']},
-    },
-    "Location": {
-        "description": "The address of the new todo.",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference", "examples": ["/todos/1"]},
-    },
-    "Retry-After": {
-        "description": "Seconds after which to try again.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1, "examples": [1]},
-    },
-    _CHALLENGE: {
-        "description": "How to say who calls (RFC 6750), and what was wrong with it.",
-        "required": True,
-        "schema": {"type": "string", "examples": ['Bearer realm="todo"']},
-    },
-    "X-Dry-Run": {
-        "description": "`true` when `dry_run=true` was sent, absent otherwise.",
-        "schema": {"type": "boolean", "examples": [True]},
-    },
-    "X-Request-Id": {
-        "description": "Names the request in the log of the server: the name that was sent, if it is 1 to 128 letters,"
-        " digits or . _ - and no token.",
-        "required": True,
-        "schema": {"type": "string", "examples": ["5f0c"]},
-    },
-    "X-Total-Count": {
-        "description": "How many match, on all pages together; sent for `count=true`.",
-        "schema": {"type": "integer", "minimum": 0, "examples": [1]},
-    },
-}
-_EXAMPLES = [
-    Malformed("The body is not JSON, from character 9 on."),
-    Unauthorized("The token is unknown, expired or revoked.", error="invalid_token"),
-    InsufficientScope(),
-    NotFound("There is no todo with this id."),
-    TooMany(240),
-    PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
-    PreconditionRequired("Send If-Match with the ETag of what you change."),
-    Internal(),
-    Unavailable(),
-]
-
-
-def documented(*problems: type[Problem], success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
-    """The `responses` of a route: its own problems, and the headers of its success."""
-    answers: Responses = {problem.status: _example_response(problem) for problem in problems}
-    if headers:
-        answers[success] = {"headers": _header_references(*headers)}
-    return answers
-
-
-def not_modified() -> Responses:
-    return {304: {"description": "The client has the present version.", "headers": _header_references("ETag")}}
 
 
 def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
@@ -134,20 +52,21 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
         )
         document["security"] = []  # none is needed but where an operation says so
         components = document.setdefault("components", {})
-        components["headers"] = {name: header for name, header in _HEADERS.items() if with_tokens or name != _CHALLENGE}
+        components["headers"] = {name: header for name, header in HEADERS.items() if with_tokens or name != CHALLENGE}
         schemas = components.setdefault("schemas", {})
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        problem = TypeAdapter(ProblemDocument).json_schema(ref_template=_SCHEMA)
+        problem = TypeAdapter(ProblemDocument).json_schema(ref_template=SCHEMA)
         schemas |= problem.pop("$defs") | {"Problem": problem | {"title": "Problem"}}
         _tidy(schemas)
         if with_tokens:
             components["securitySchemes"] = {"token": _BEARER}
+        limits = {route.operation_id: route.body_limit for route in app.routes if isinstance(route, Route)}
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 if with_tokens and path not in OPEN_PATHS:
                     _require_token(method, operation)
-                _complete(path, method, operation, schemas)
+                _complete(method, operation, schemas, limits)
         for schema in _objects(document):
             _make_exact(schema)
         app.openapi_schema = document
@@ -175,10 +94,10 @@ def _in_order(example: dict[str, Any], model: dict[str, Any]) -> dict[str, Any]:
 def _require_token(method: str, operation: dict[str, Any]) -> None:
     operation["security"] = [{"token": []}]
     refusals = (Unauthorized,) if method == "get" else (Unauthorized, InsufficientScope)
-    operation["responses"] |= {str(each.status): _example_response(each) for each in refusals}
+    operation["responses"] |= {str(each.status): example_response(each) for each in refusals}
 
 
-def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], limits: dict[str | None, int]) -> None:
     """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
     operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
     for parameter in operation.get("parameters", []):
@@ -187,16 +106,16 @@ def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[s
     responses = operation["responses"]
     if "requestBody" in operation:
         _complete_body(method, operation["requestBody"]["content"], responses, schemas)
-        responses["413"] = _problem_response(TooLarge(body_limit(path)))
+        responses["413"] = problem_response(TooLarge(limits[operation["operationId"]]))
     if wrong := _wrong_value(operation, schemas):
-        responses["422"] = _problem_response(Invalid([wrong]))
+        responses["422"] = problem_response(Invalid([wrong]))
     else:  # which leaves the head alone to get wrong
-        responses["431"] = _problem_response(HeadTooLarge(MAX_HEAD_SIZE))
-    responses |= {str(problem.status): _example_response(problem) for problem in (Internal, Unavailable)}
+        responses["431"] = problem_response(HeadTooLarge(MAX_HEAD_SIZE))
+    responses |= {str(problem.status): example_response(problem) for problem in (Internal, Unavailable)}
     for response in responses.values():
         if method != "get":
-            response["headers"] = response.get("headers", {}) | _header_references("X-Dry-Run")
-        response["headers"] = _header_references("X-Request-Id") | response.get("headers", {})
+            response["headers"] = response.get("headers", {}) | header_references("X-Dry-Run")
+        response["headers"] = header_references("X-Request-Id") | response.get("headers", {})
         if JSON in response.get("content", {}):
             _add_example(response["content"][JSON], schemas)
     operation["responses"] = dict(sorted(responses.items()))
@@ -204,8 +123,8 @@ def _complete(path: str, method: str, operation: dict[str, Any], schemas: dict[s
 
 def _complete_body(method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]) -> None:
     media_types = body_types(method.upper())
-    responses["400"] = _example_response(Malformed)
-    responses["415"] = _problem_response(UnsupportedMediaType(media_types, method.upper()))
+    responses["400"] = example_response(Malformed)
+    responses["415"] = problem_response(UnsupportedMediaType(media_types, method.upper()))
     _add_example(content[JSON], schemas)
     for media_type in media_types:
         content[media_type] = content[JSON]
@@ -224,23 +143,6 @@ def _wrong_value(operation: dict[str, Any], schemas: dict[str, Any]) -> InvalidV
     if "parameters" not in operation:
         return None
     return InvalidValue(pointer=operation["parameters"][0]["name"], detail="must be an integer", code="int_parsing")
-
-
-def _example_response(kind: type[Problem]) -> dict[str, Any]:
-    return _problem_response(next(example for example in _EXAMPLES if type(example) is kind))
-
-
-def _problem_response(problem: Problem) -> dict[str, Any]:
-    reference = {"$ref": _SCHEMA.format(model="Problem")}
-    return {
-        "description": problem.title + ".",
-        "headers": _header_references(*(name for name in (problem.headers or {}) if name in _HEADERS)),
-        "content": {ProblemResponse.media_type: {"schema": reference, "example": describe(problem)}},
-    }
-
-
-def _header_references(*names: str) -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
 def _add_example(media: dict[str, Any], schemas: dict[str, Any]) -> None:

@@ -1,28 +1,36 @@
-"""The route class of every endpoint, which refuses what is too much and ends what was begun; the session of each."""
+"""The route class of every endpoint: it does what all of them have in common.
 
-import asyncio
+It asks who calls (401, 403), refuses unknown query parameters (422) and bodies of another type or size (415, 413),
+opens the session and commits it when the answer is rendered. For a row that has a version it evaluates the
+preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location`. The document of the route says so.
+"""
+
+import inspect
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+from functools import wraps
+from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
-from todo_api.database.session import Session
+from todo_api.database.session import Session, open_session
+from todo_api.http.bodies import MAX_BODY_SIZE, check_media_type, limited
+from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
-from todo_api.http.problems import Invalid, InvalidValue
-from todo_api.http.strict import check_media_type, check_query
-
-OPEN_PATHS = ("/livez", "/readyz")
-"""What says nothing of anybody's todos, for whatever watches over the server from another machine."""
+from todo_api.http.parts import Part
+from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from todo_api.http.responses import documented, not_modified
+from todo_api.http.strict import check_query, is_dry_run
+from todo_api.single_model.table import Table, is_versioned
 
 CALLER = "todo_api.caller"
 """Where the scope of a request has the owner for whom it was sent."""
-DEADLINE = "todo_api.deadline"
-"""Where the route of a request keeps the time-out that its first session starts."""
-SESSIONS = "todo_api.sessions"
-"""Where the route of a request finds its open sessions. A generator dependency would cost 80 µs a request, a fifth."""
+SESSION = "todo_api.session"
+"""Where the scope of a request has its session. A generator dependency would cost 80 µs a request, a fifth."""
+ROW = "todo_api.row"
+"""Where the scope of a request has the row that its endpoint answers."""
 
 _DRY_RUN_PARAMETER = {
     "name": "dry_run",
@@ -43,16 +51,43 @@ register_url_convertor("member", _Member())
 
 
 class Route(APIRoute):
-    """Asks first who calls (401, 403), then refuses unknown query parameters (422) and bodies of another media type
-    (415), and closes the sessions. Methods that change something take `dry_run`.
+    """What an endpoint says by its signature, the route does and documents.
+
+    `max_body_size` is the number of bytes that a body may have.
     """
 
-    def __init__(self, *args: Any, openapi_extra: dict[str, Any] | None = None, **options: Any) -> None:
-        extra = dict(openapi_extra or {})
-        if not {"GET", "HEAD"} & set(options["methods"]):
-            extra["parameters"] = [*extra.get("parameters", []), _DRY_RUN_PARAMETER]
-        options["operation_id"] = options["endpoint"].__name__  # which SDKs take for their methods
-        super().__init__(*args, openapi_extra=extra, **options)
+    def __init__(
+        self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any
+    ) -> None:
+        self.body_limit = max_body_size or MAX_BODY_SIZE
+        self.is_safe = bool({"GET", "HEAD"} & set(options["methods"]))
+        parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
+        parameters = [each for part in parts.values() for each in part.parameters]
+        options["responses"] = self._responses(endpoint, parts, options)
+        if row := next((name for name, part in parts.items() if part.is_row), None):
+            parameters.append(IF_NONE_MATCH if self.is_safe else IF_MATCH)
+        if not self.is_safe:
+            parameters.append(_DRY_RUN_PARAMETER)
+        if parameters:
+            options["openapi_extra"] = {"parameters": parameters}
+        if models := [part.response_model for part in parts.values() if part.response_model is not None]:
+            options["response_model"] = models[0]
+        if options.get("status_code") == 204:
+            options["response_class"] = Response
+        options["operation_id"] = endpoint.__name__  # which SDKs take for their methods
+        super().__init__(path, _with_preconditions(endpoint, row), **options)
+
+    def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
+        status = options.get("status_code") or 200
+        problems = [problem for part in parts.values() for problem in part.problems]
+        headers = [header for part in parts.values() for header in part.headers]
+        has_row = any(part.is_row for part in parts.values())
+        if has_row:
+            problems += [NotFound] if self.is_safe else [NotFound, PreconditionFailed, PreconditionRequired]
+        if _answers_row(endpoint):
+            headers += ["Location", "ETag"] if status == 201 else ["ETag"]
+        said = documented(*problems, success=status, headers=tuple(headers))
+        return {**said, **(not_modified() if has_row and self.is_safe else {}), **(options.get("responses") or {})}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -60,19 +95,21 @@ class Route(APIRoute):
         has_body = self.body_field is not None
 
         async def answer_strictly(request: Request) -> Response:
-            request.scope[CALLER] = await request.state.callers.identify(request)
+            request = limited(request, self.body_limit)
+            owner = request.scope[CALLER] = await request.state.callers.identify(request)
             if request.scope["query_string"]:
                 check_query(request, parameters)
-                request.scope[DRY_RUN] = _is_dry_run(request)
+                request.scope[DRY_RUN] = is_dry_run(request)
             if has_body:
                 check_media_type(request)
-            sessions = request.scope[SESSIONS] = []
-            async with asyncio.timeout(None) as request.scope[DEADLINE]:
-                try:
-                    return await answer(request)
-                finally:
-                    for session in sessions:
-                        await session.close()
+            database: Database = request.state.database
+            transactions = database.reader if self.is_safe else database.writer
+            dry_run = request.scope.get(DRY_RUN, False)
+            async with open_session(transactions, owner, seconds=database.timeout, dry_run=dry_run) as session:
+                request.scope[SESSION] = session
+                response = await answer(request)
+                _add_headers(response, request)
+            return response
 
         return answer_strictly
 
@@ -82,26 +119,55 @@ class Route(APIRoute):
         return {each["name"]: each["schema"]["type"] == "array" for each in documented if each["in"] == "query"}
 
 
-def _is_dry_run(request: Request) -> bool:
-    sent = request.query_params.get("dry_run", "false")
-    if sent not in ("true", "false"):
-        raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
-    return sent == "true"
+def _annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:
+    return {name: each.annotation for name, each in inspect.signature(endpoint).parameters.items()}
 
 
-async def open_session(request: Request) -> Session:
-    """A session for one request and its caller: without a transaction for GET and HEAD, in one for other methods.
+def _parts(annotation: Any) -> list[Part]:
+    return [mark for mark in get_args(annotation)[1:] if isinstance(mark, Part)]
 
-    The endpoint commits. Once it has returned, the route closes the session, which undoes what is not committed.
-    """
-    database: Database = request.state.database
-    deadline: asyncio.Timeout = request.scope[DEADLINE]
-    if deadline.when() is None:  # from here on: the client may take its time to send the body
-        deadline.reschedule(asyncio.get_running_loop().time() + database.timeout)
-    transactions = database.reader if request.method in ("GET", "HEAD") else database.writer
-    session = Session(transactions, request.scope[CALLER], dry_run=request.scope.get(DRY_RUN, False), deadline=deadline)
-    request.scope[SESSIONS].append(session)
+
+def _answers_row(endpoint: Callable[..., Any]) -> bool:
+    answered = inspect.signature(endpoint).return_annotation
+    return isinstance(answered, type) and issubclass(answered, Table) and is_versioned(answered)
+
+
+def _with_preconditions(endpoint: Callable[..., Any], row: str | None) -> Callable[..., Any]:
+    """The endpoint, called when the preconditions of the request hold for the parameter `row`."""
+    if row is None and not _answers_row(endpoint):
+        return endpoint
+    signature = inspect.signature(endpoint)
+    declared = next((name for name, kind in _annotations(endpoint).items() if kind is Request), None)
+    name = declared or "request_of_route"
+
+    @wraps(endpoint)
+    async def call(**values: Any) -> Any:
+        request: Request = values[name] if declared else values.pop(name)
+        if row is not None:
+            check_preconditions(request, values[row])
+        answered = request.scope[ROW] = await endpoint(**values)
+        return answered
+
+    if not declared:
+        added = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+        signature = signature.replace(parameters=[*signature.parameters.values(), added])
+    call.__signature__ = signature  # type: ignore[attr-defined]  # which inspect looks for
+    return call
+
+
+def _add_headers(response: Response, request: Request) -> None:
+    """Name the version of the row that is answered, and say where a new one is."""
+    row = request.scope.get(ROW)
+    if row is not None:
+        response.headers["ETag"] = entity_tag(row)
+        if response.status_code == 201:
+            response.headers["Location"] = f"{request.scope['path']}/{row.id}"
+
+
+async def find_session(request: Request) -> Session:
+    """The session of the request, for its caller's rows. The endpoint commits; the route undoes all else."""
+    session: Session = request.scope[SESSION]
     return session
 
 
-SessionDep = Annotated[Session, Depends(open_session)]
+SessionDep = Annotated[Session, Depends(find_session)]

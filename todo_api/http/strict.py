@@ -6,26 +6,18 @@ from itertools import chain
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from todo_api.http.methods import JSON, MERGE_PATCH
 from todo_api.http.problems import (
     HeadTooLarge,
     Invalid,
     InvalidValue,
     ProblemResponse,
-    TooLarge,
-    UnsupportedMediaType,
     did_you_mean,
 )
 
 MAX_HEAD_SIZE = 8 * 1024
 """Bytes of a request's target and fields at the most."""
-MAX_BODY_SIZE = 256 * 1024  # the longest todo, with each character as JSON may escape it: \ud83d\ude00
-"""Bytes of a request body at the most."""
-LARGER_BODIES = {"/todos/bulk": 1024 * 1024}
-"""The same for the paths that take more."""
 
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:
@@ -54,28 +46,15 @@ def _is_utf8(query: bytes) -> bool:
     return True
 
 
-def body_types(method: str) -> tuple[str, ...]:
-    """The media types that a body may have."""
-    return (JSON, MERGE_PATCH) if method == "PATCH" else (JSON,)
-
-
-def check_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaType unless there is no body, or one of a type that it may have."""
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent not in body_types(request.method) and (sent or _has_content(request)):
-        raise UnsupportedMediaType(body_types(request.method), request.method)
-
-
-def _has_content(request: Request) -> bool:
-    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
-
-
-def body_limit(path: str) -> int:
-    return LARGER_BODIES.get(path, MAX_BODY_SIZE)
+def is_dry_run(request: Request) -> bool:
+    sent = request.query_params.get("dry_run", "false")
+    if sent not in ("true", "false"):
+        raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
+    return sent == "true"
 
 
 class SizeLimits:
-    """Answers 431 to a head that is too large, and 413 to such a body, declared or in chunks."""
+    """Answers 431 to a head that is too large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -90,29 +69,4 @@ class SizeLimits:
         if head > MAX_HEAD_SIZE:
             await ProblemResponse(HeadTooLarge(MAX_HEAD_SIZE))(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        limit = body_limit(scope["path"])
-        if b"transfer-encoding" in headers:
-            if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
-                refusal = HTTPException(400, "The only Transfer-Encoding is chunked.")
-                await ProblemResponse(refusal)(scope, receive, send)
-                return
-            receive = _count(receive, limit)
-        elif int(headers.get(b"content-length", 0)) > limit:  # the server has checked that it is a number
-            await ProblemResponse(TooLarge(limit))(scope, receive, send)
-            return
         await self.app(scope, receive, send)
-
-
-def _count(receive: Receive, limit: int) -> Receive:
-    total = 0
-
-    async def receive_counted() -> Message:
-        nonlocal total
-        message = await receive()
-        total += len(message.get("body", b""))
-        if total > limit:
-            raise TooLarge(limit)
-        return message
-
-    return receive_counted

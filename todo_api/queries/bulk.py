@@ -11,8 +11,10 @@ from sqlmodel.sql.expression import SelectOfScalar
 from todo_api.database.session import Session
 from todo_api.http.problems import Invalid, InvalidValue, TooMany
 from todo_api.queries.query import Query, restricted
+from todo_api.single_model.bodies import Changes
+from todo_api.single_model.changes import changes_of_many
 from todo_api.single_model.fields import MAX_INTEGER, Digits
-from todo_api.single_model.table import Changes, Table, changes_of_many, column
+from todo_api.single_model.table import Table, column
 
 T = TypeVar("T", bound=Table)
 
@@ -39,19 +41,21 @@ class BulkQuery(Query[T]):
         examples=[100],
     )
 
+    @classmethod
+    def part(cls) -> dict[str, Any]:
+        return super().part() | {"problems": (TooMany,)}
+
     async def delete(self, session: Session) -> Affected:
         """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
         statement = delete(self.table).where(self._is_among(self._ids(session), session))
-        await session.wait_for_turn()
-        deleted = await session.change(statement)
+        deleted = (await session.exec(statement)).rowcount
         self._check(deleted)
         return Affected(matched=deleted, changed=deleted)
 
     async def update(self, changes: Changes[T], session: Session) -> Affected:
         """Change all rows that match; those that have the new values already stay as they are."""
         ids = self._ids(session)
-        await session.wait_for_turn()
-        matched = await session.scalar(select(func.count()).select_from(ids.subquery()))
+        matched = (await session.exec(select(func.count()).select_from(ids.subquery()))).one()
         self._check(matched)
         if not changes.members:
             return Affected(matched=matched, changed=0)
@@ -61,7 +65,7 @@ class BulkQuery(Query[T]):
             .where(self._is_among(ids, session), different)
             .values(changes_of_many(self.table, changes.members))
         )
-        changed = await session.change(statement)
+        changed = (await session.exec(statement)).rowcount
         self._check(changed)
         return Affected(matched=matched, changed=changed)
 
@@ -72,9 +76,7 @@ class BulkQuery(Query[T]):
         if not shape:
             detail = "must have at least one filter; one that all match is created_after=2000-01-01T00:00:00Z"
             raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
-        ids = restricted(select(column(self.table, "id")), self.table, shape, dialect).params(values)
-        # Locked, so that PostgreSQL looks at the filters again where another has changed a row meanwhile.
-        return ids.with_for_update(of=self.table)
+        return restricted(select(column(self.table, "id")), self.table, shape, dialect).params(values)
 
     def _is_among(self, ids: SelectOfScalar[int], session: Session) -> ColumnElement[bool]:
         row_id = column(self.table, "id")

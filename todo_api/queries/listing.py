@@ -1,7 +1,7 @@
-"""Lists: which rows, in which order, a page at a time; all of it derived from a table class.
+"""Lists: filtered, sorted and cut into pages, as the query of a request says; all derived from a table class.
 
-A route says `await Listing[TodoItem].read(request).respond(session)`. A cursor holds the sort values of the last row of
-a page, and the fingerprint of the query that it belongs to.
+A route has a parameter `todos: Listing[TodoItem]`, and says `await todos.respond(session)`. A cursor holds the sort
+values of the last row of a page, and the fingerprint of the query that it belongs to.
 """
 
 import json
@@ -19,7 +19,7 @@ from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
-from todo_api.http.methods import JSON
+from todo_api.http.bodies import JSON
 from todo_api.http.problems import Invalid, InvalidValue
 from todo_api.queries.filters import filters_of
 from todo_api.queries.pages import Selection, find, orders
@@ -67,6 +67,10 @@ class Listing(Query[T]):
             ),
         }
 
+    @classmethod
+    def part(cls) -> dict[str, Any]:
+        return super().part() | {"headers": ("Link", "X-Total-Count"), "response_model": list[cls.table]}  # type: ignore[name-defined]
+
     async def respond(self, session: Session) -> Response:
         """The page that this query asks for; raises Invalid for an unknown sort member or a cursor of another query.
 
@@ -83,8 +87,8 @@ class Listing(Query[T]):
             del rows[self.limit :]
             headers["Link"] = f'<?{self._next(rows[-1], terms)}>; rel="next"'
         if self.count:
-            total = await session.scalar(count_statement(self.table, shape, dialect), values)
-            headers["X-Total-Count"] = str(total)
+            total = await session.exec(count_statement(self.table, shape, dialect), params=values)
+            headers["X-Total-Count"] = str(total.one())
         return Response(write_rows(self.table, rows), media_type=JSON, headers=headers)
 
     def _next(self, last: Row[Any], terms: tuple[Term, ...]) -> str:

@@ -14,14 +14,17 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, bindparam
+from sqlalchemy import ColumnElement, Integer, Row, bindparam
 from sqlmodel import select
+from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.database.session import Session
 from todo_api.queries.filters import BesideIndex, Join
-from todo_api.queries.query import Shape, joined, restricted, restrictions
+from todo_api.queries.query import S, Shape, joined, restricted, restrictions
 from todo_api.queries.sorting import Range, Term, conditions, pinned, ranges, sortables
 from todo_api.single_model.table import Table, column, member_names
+
+Rows = Select[*tuple[Any, ...]]
 
 LOOKS = ((1_000, 1_000), (4_000, 16_000))
 """How many rows of a filter to look at, and then of the order, before the next step; the last ones take some 10 ms."""
@@ -100,13 +103,13 @@ class _Page:
                 return
             if term.name == "id" and number > 1:
                 break  # one index can't have the rows of several values in the order of the id
-            edge = await self._session.fetch(_edge(selection, states), values | {"offset": some})
+            edge = (await self._session.exec(_edge(selection, states), params=values | {"offset": some})).all()
             if not edge:
                 await self._read(_walk(selection, states, checked=True), values)
                 return
-            values = values | {"until": edge[0][0]}
+            values = values | {"until": edge[0]}
             await self._read(_walk(selection, states, checked=True, until=True), values)
-            values = values | {f"after_{number}": edge[0][0]}
+            values = values | {f"after_{number}": edge[0]}
             if not self.full and others:
                 await self.add((*states[:number], "equal"), values)
             if self.full:
@@ -122,7 +125,8 @@ class _Page:
         key = (few, lead)
         found = self._few.get(key)
         if found is None:
-            found = not await self._session.fetch(_nth(self._selection, states, lead), values | {"offset": few})
+            behind = await self._session.exec(_nth(self._selection, states, lead), params=values | {"offset": few})
+            found = not behind.all()
             if lead.kinds:
                 self._few[key] = found
         return found
@@ -135,9 +139,9 @@ class _Page:
             self.rows.clear()
         await self._read(_walk(self._selection, states), values)
 
-    async def _read(self, statement: Select[Any], values: dict[str, Any]) -> None:
+    async def _read(self, statement: Rows, values: dict[str, Any]) -> None:
         missing = self._size - len(self.rows)
-        self.rows += await self._session.fetch(statement, values | {"limit": missing})
+        self.rows += await self._session.exec(statement, params=values | {"limit": missing})
 
 
 def _nearby(selection: Selection) -> Iterator[Shape]:
@@ -171,7 +175,7 @@ def _leads(selection: Selection, states: Range) -> tuple[Lead, ...]:
 
 
 @_kept
-def _walk(selection: Selection, states: Range, *, checked: bool = False, until: bool = False) -> Select[Any]:
+def _walk(selection: Selection, states: Range, *, checked: bool = False, until: bool = False) -> Rows:
     """The rows of a range in the order of an index; `checked` says that the index must be that of the order."""
     table, shape, terms, dialect = selection
     number = pinned(states)
@@ -196,7 +200,7 @@ def _walk(selection: Selection, states: Range, *, checked: bool = False, until: 
 
 
 @_kept
-def _sorted(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
+def _sorted(selection: Selection, states: Range, lead: Lead) -> Rows:
     """The rows of a range, found by one index and then sorted."""
     table, shape, terms, _ = selection
     row_id = column(table, "id")
@@ -214,7 +218,7 @@ def _sorted(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
 
 
 @_kept
-def _nth(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
+def _nth(selection: Selection, states: Range, lead: Lead) -> SelectOfScalar[Any]:
     """The row behind the first `offset` ones that an index leads to."""
     table, shape, terms, dialect = selection
     row_id = column(table, "id")
@@ -228,7 +232,7 @@ def _nth(selection: Selection, states: Range, lead: Lead) -> Select[Any]:
 
 
 @_kept
-def _edge(selection: Selection, states: Range) -> Select[Any]:
+def _edge(selection: Selection, states: Range) -> SelectOfScalar[Any]:
     """The value of the order in the row behind the first `offset` ones that its walk has to check."""
     table, shape, terms, dialect = selection
     number = pinned(states)
@@ -261,11 +265,11 @@ _LIMIT = bindparam("limit", type_=Integer)
 _OFFSET = bindparam("offset", type_=Integer)
 
 
-def _members(table: type[Table]) -> Select[Any]:
+def _members(table: type[Table]) -> Rows:
     members: Any = [column(table, name) for name in member_names(table)]
-    found: Select[Any] = select(*members)
+    found: Rows = select(*members)
     return found
 
 
-def _ordered(statement: Select[Any], order_by: Sequence[tuple[ColumnElement[Any], bool]]) -> Select[Any]:
+def _ordered(statement: S, order_by: Sequence[tuple[ColumnElement[Any], bool]]) -> S:
     return statement.order_by(*(key.desc() if descending else key for key, descending in order_by))

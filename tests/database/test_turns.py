@@ -1,4 +1,4 @@
-"""Writes that are ready at the same time, which SQLite commits together: each is a success or an error of its own."""
+"""Writes of one owner that are ready at the same time share a commit: each is a success or an error of its own."""
 
 import asyncio
 import re
@@ -13,15 +13,8 @@ from sqlmodel import select
 from tests.databases import Backend
 from tests.servers import PATIENCE, Call, at_once, serving
 from todo_api.database.engines import Database, parse_url
-from todo_api.database.session import Session
-from todo_api.database.sqlite.group_commit import GroupCommit
+from todo_api.database.session import open_session
 from todo_api.models import TodoItem
-from todo_api.single_model.fields import utc_now
-
-
-def new_todo(task: str) -> TodoItem:
-    """A todo as the body of a request makes it, with a place."""
-    return TodoItem(task=task, position=1, created_at=utc_now(), updated_at=utc_now())
 
 
 def test_a_write_that_fails_undoes_itself_alone(folder: Path, sqlite_backend: Backend) -> None:
@@ -95,28 +88,31 @@ def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, sql
 
 
 def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlite_backend: Backend) -> None:
+    async def write(database: Database, task: str, *, keep: bool = True) -> None:
+        async with open_session(database.writer, "alice") as session:
+            session.add(TodoItem(task=task, position=1))
+            await (session.commit() if keep else session.flush())
+
     async def work() -> None:
         database = Database(parse_url(sqlite_backend.migrated()))
-        writes = database.writer
-        assert isinstance(writes, GroupCommit)
+        assert database._writes is not None
         try:
-            for end in (Session.commit, Session.close):
-                first, second = (Session(database.writer, "alice") for _ in range(2))
-                await first.insert(new_todo("lost"))
-                ended = asyncio.create_task(first.commit())
+            for keep in (True, False):
+                first = asyncio.create_task(write(database, "lost"))
                 await asyncio.sleep(0)
-                await second.insert(new_todo("lost as well"))
-                writes._sqlite.close()  # as a fault of the system does it
-                with pytest.raises(sqlite3.Error):
-                    await end(second)
-                with pytest.raises(sqlite3.Error):
-                    await ended
-                await second.close()
-                third = Session(database.writer, "alice")
-                await third.insert(new_todo("kept"))
-                await third.commit()
-            kept = await Session(database.reader, "alice").fetch(select(TodoItem.task))
-            assert [row[0] for row in kept] == ["kept", "kept"]
+                second = open_session(database.writer, "alice")
+                session = await second.__aenter__()
+                session.add(TodoItem(task="lost as well", position=1))
+                await (session.commit() if keep else session.flush())
+                database._writes._sqlite.close()  # as a fault of the system does it
+                with pytest.raises((sqlite3.Error, ConnectionError)):
+                    await second.__aexit__(None, None, None)
+                with pytest.raises((sqlite3.Error, ConnectionError)):
+                    await first
+                await write(database, "kept")
+            async with open_session(database.reader, "alice") as session:
+                kept = (await session.exec(select(TodoItem.task))).all()
+            assert kept == ["kept", "kept"]
         finally:
             await database.dispose()
 

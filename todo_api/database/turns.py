@@ -1,0 +1,204 @@
+"""Turns: the writes of one owner are made one after the other, and committed in groups.
+
+A commit costs more than the rest of a small write, as it waits for the disk. So the writes that are ready at the same
+time share a transaction of the database. Each is a savepoint, so a write that fails undoes itself alone, and none is
+answered before the commit. SQLite has one writer at a time, so all owners share one turn there.
+"""
+
+import asyncio
+from asyncio import CancelledError, Future
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+from weakref import WeakValueDictionary
+
+from sqlalchemy import Executable
+
+from todo_api.database.transactions import Found, GroupConnection, Values
+
+MAX_GROUP: Final = 32
+"""Writes that a group waits for; PostgreSQL keeps 64 savepoints of a transaction at hand."""
+MAX_TIME: Final = 0.05
+"""Seconds for which a group waits for more writes."""
+UNDONE: Final = ConnectionError("the transaction was undone")
+
+
+class Turns:
+    """The transactions that write. `connect` makes the connection of a group, `turn_of` names the turn of an owner."""
+
+    def __init__(self, dialect: str, connect: Callable[[], GroupConnection], turn_of: Callable[[str], str]) -> None:
+        self.dialect = dialect
+        self._connect = connect
+        self._turn_of = turn_of
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+
+    async def begin(self, owner: str) -> "Write":
+        name = self._turn_of(owner)
+        turn = self._turns.get(name)
+        if turn is None:
+            turn = self._turns[name] = _Turn(self._connect)
+        return await turn.begin(owner)
+
+    async def dispose(self) -> None:
+        for turn in list(self._turns.values()):
+            if turn.group is not None:
+                await turn.fail(turn.group, ConnectionError("the database was closed before the commit"))
+
+
+class _Group:
+    """Writes that share a transaction."""
+
+    def __init__(self, connection: GroupConnection) -> None:
+        self.connection = connection
+        self.begun = asyncio.get_running_loop().time()
+        self.numbers: dict[str, int] = {}
+        self.wrote = False
+        self.ended: list[Future[None]] = []
+        """One for each write that has ended, and waits for the commit."""
+        self.commit: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.ended) >= MAX_GROUP or asyncio.get_running_loop().time() - self.begun > MAX_TIME
+
+    def settle(self, error: BaseException | None) -> None:
+        """Tell each write how the group ended."""
+        ended, self.ended = self.ended, []
+        for each in ended:
+            if error is None:
+                each.set_result(None)
+            else:
+                each.set_exception(error)
+
+
+class _Turn:
+    """The turn of an owner: one write at a time has it, from its first statement to its last."""
+
+    def __init__(self, connect: Callable[[], GroupConnection]) -> None:
+        self._connect = connect
+        self._lock = asyncio.Lock()  # first come, first served
+        self.group: _Group | None = None
+
+    async def begin(self, owner: str) -> "Write":
+        """Join the open group, or begin one."""
+        await self._lock.acquire()
+        try:
+            nested = self.group is not None
+            if self.group is None:
+                connection = self._connect()
+                number = await connection.begin(owner)
+                self.group = _Group(connection)
+                if number is not None:
+                    self.group.numbers[owner] = number
+            else:
+                await self._try(self.group, self.group.connection.savepoint)
+            return Write(self, self.group, nested=nested)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def end(self, group: _Group, *, keep: bool, nested: bool) -> None:
+        """End a write, let the next one begin, and wait for the commit of the group."""
+        try:
+            if self.group is not group:
+                if keep:
+                    raise UNDONE
+                return
+            if not keep and not nested:
+                self.group = None  # the write was alone
+                await group.connection.rollback()
+                return
+            if not keep:
+                await self._try(group, group.connection.undo)
+            group.wrote = group.wrote or keep
+            done = asyncio.get_running_loop().create_future()
+            group.ended.append(done)
+        finally:
+            self._lock.release()
+        if group.commit is None:
+            group.commit = asyncio.create_task(self._commit(group))
+        while not done.done():
+            with suppress(CancelledError):  # only the commit is left, and the answer depends on it
+                await asyncio.shield(done)
+        done.result()
+
+    async def fail(self, group: _Group, error: BaseException) -> None:
+        """Give up a group: nothing of it was kept."""
+        if self.group is group:
+            self.group = None
+            try:
+                await group.connection.drop()
+            finally:
+                group.settle(error)
+
+    async def _try(self, group: _Group, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await step()
+        except BaseException as error:
+            await self.fail(group, error)
+            raise
+
+    async def _commit(self, group: _Group) -> None:
+        """Commit a group when no more writes join it. Those that wait for the turn already join it first."""
+        seen = 0
+        while seen < len(group.ended) and not group.is_full:
+            seen = len(group.ended)
+            await asyncio.sleep(0)
+        async with self._lock:
+            if self.group is not group:
+                return
+            self.group = None
+            failure: BaseException | None = CancelledError()
+            try:
+                await (group.connection.commit() if group.wrote else group.connection.rollback())
+                failure = None
+            except Exception as error:  # each write of the group raises it
+                failure = error
+            finally:
+                group.settle(failure)
+
+
+class Write:
+    """The transaction of one request: all of the group's, or nested in it as a savepoint."""
+
+    def __init__(self, turn: _Turn, group: _Group, *, nested: bool) -> None:
+        self._turn = turn
+        self._group = group
+        self._nested = nested
+        self._wrote = False
+        self._counted: list[str] = []
+        """Owners whose number this write has taken."""
+
+    async def execute(self, statement: Executable, values: Values) -> Found:
+        group = self._group
+        if self._turn.group is not group:
+            raise UNDONE
+        try:
+            found = await group.connection.execute(statement, values)
+        except BaseException as error:
+            if not group.connection.is_whole:
+                await self._turn.fail(group, error)
+            raise
+        if statement.is_dml and (found.rows or found.changed):
+            self._wrote = True
+        return found
+
+    async def number(self, owner: str) -> int:
+        numbers = self._group.numbers
+        if owner not in numbers:
+            numbers[owner] = await self._group.connection.number(owner)
+            self._counted.append(owner)
+        return numbers[owner]
+
+    async def commit(self) -> None:
+        await self._end(keep=self._wrote)
+
+    async def rollback(self) -> None:
+        await self._end(keep=False)
+
+    async def _end(self, *, keep: bool) -> None:
+        if not keep:
+            for owner in self._counted:
+                self._group.numbers.pop(owner, None)
+        # What this write saw of others in its group may be in its answer, so it waits for their commit in any case.
+        await self._turn.end(self._group, keep=keep, nested=self._nested)

@@ -1,0 +1,37 @@
+"""`Current[TodoItem]`: the row that the path of a request names, or 404."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from fastapi import Path
+
+from todo_api.http.parts import Part
+from todo_api.http.problems import NotFound
+from todo_api.http.routing import SessionDep
+from todo_api.single_model.fields import Digits, Id
+from todo_api.single_model.table import Table
+
+T = TypeVar("T", bound=Table)
+
+if TYPE_CHECKING:
+    Current = Annotated[T, "the row of the path"]
+else:
+
+    class Current:
+        """A parameter of an endpoint. The path has the id as `{todo_id}` where the class says `noun = "todo"`."""
+
+        def __class_getitem__(cls, table: type[Table]) -> Any:
+            return Annotated[table, Part(_loader(table), is_row=True)]
+
+
+def _loader(table: type[Table]) -> Callable[..., Any]:
+    noun = table.noun
+    described = Path(alias=f"{noun}_id", description=f"The id of the {noun}.", examples=[1])
+
+    async def load(row_id: Annotated[Id, Digits, described], session: SessionDep) -> Table:
+        row = await session.get(table, row_id)
+        if row is None:
+            raise NotFound(f"There is no {noun} with this id.")
+        return row
+
+    return load

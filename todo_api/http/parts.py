@@ -1,0 +1,24 @@
+"""Parts of a request that an endpoint asks for by a parameter, and that say what they add to the document."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import params
+
+from todo_api.http.problems import Problem
+
+
+@dataclass(frozen=True)
+class Part(params.Depends):
+    """A dependency of FastAPI that documents itself."""
+
+    parameters: list[dict[str, Any]] = field(default_factory=list, kw_only=True)
+    """Parameters of the operation, as OpenAPI has them."""
+    problems: tuple[type[Problem], ...] = field(default=(), kw_only=True)
+    """Problems that it may end in."""
+    headers: tuple[str, ...] = field(default=(), kw_only=True)
+    """Headers of the answer."""
+    response_model: Any = field(default=None, kw_only=True)
+    """The model of an answer that the endpoint renders itself."""
+    is_row: bool = field(default=False, kw_only=True)
+    """Whether it is the row of the path."""

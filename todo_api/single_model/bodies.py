@@ -1,0 +1,109 @@
+"""Request bodies, derived from a table class."""
+
+from types import NoneType, UnionType
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, Union, get_args, get_origin
+
+from pydantic import MISSING, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, Strict, create_model
+from pydantic import Field as PydanticField
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from todo_api.single_model.table import Table, is_settable, make, tidy
+
+T = TypeVar("T", bound=Table)
+
+
+def _defaults(table: type[Table]) -> dict[str, Any]:
+    return {name: field.get_default(call_default_factory=True) for name, field in table.model_fields.items()}
+
+
+class _New:
+    def __get_pydantic_core_schema__(self, source: type[T], handler: GetCoreSchemaHandler) -> CoreSchema:
+        body = _derive(source, "Create", source.__doc__, source.create_examples, required=True)
+
+        def create(sent: BaseModel) -> T:
+            return make(source, _defaults(source) | _members(source, sent))
+
+        return core_schema.no_info_after_validator_function(create, handler(body))
+
+
+New = Annotated[T, _New()]
+"""`New[TodoItem]`: a body that creates a TodoItem; in the endpoint it is one, not yet stored."""
+
+
+class Changes(Generic[T]):
+    """`Changes[TodoItem]`: a body that changes a TodoItem; absent members stay as they are (RFC 7396)."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.members = members
+
+    def apply(self, row: T) -> None:
+        """Set the members that were sent."""
+        for name, value in self.members.items():
+            setattr(row, name, value)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Self], handler: GetCoreSchemaHandler) -> CoreSchema:
+        (table,) = get_args(source)
+        body = _derive(table, "Update", _CHANGES, table.update_examples, required=False)
+        return core_schema.no_info_after_validator_function(lambda sent: cls(_members(table, sent)), handler(body))
+
+
+def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:
+    """What was sent, and what follows from it: of two fields that exclude each other, one set clears the other."""
+    members = {name: getattr(body, name) for name in body.model_fields_set}
+    for one, other in table._exclusive:
+        values = members.get(one), members.get(other)
+        if None not in values:
+            raise PydanticCustomError("exclusive", f"must hold one of {one} and {other}, not both")
+        if values[0] is not None:
+            members[other] = None
+        elif values[1] is not None:
+            members[one] = None
+    return members
+
+
+_CHANGES = "What to change: members that are absent stay as they are."
+
+
+def _derive(
+    table: type[Table], verb: str, description: str | None, examples: list[dict[str, Any]], *, required: bool
+) -> type[BaseModel]:
+    """The model of a body: each field of `table` that a client may set, with the same rules."""
+    fields: dict[str, Any] = {}
+    for field_name, field in table.model_fields.items():
+        if is_settable(field):
+            default = ... if required and field.is_required() else MISSING
+            fields[field_name] = (_annotation(field), default)
+
+    def describe(schema: dict[str, Any]) -> None:
+        tidy(schema)
+        schema["examples"] = examples
+
+    config = ConfigDict(extra="forbid", strict=True, json_schema_extra=describe)
+    return create_model(f"{verb}{table.__name__}", __config__=config, __doc__=description, **fields)
+
+
+def _annotation(field: FieldInfo) -> Any:
+    attributes = dict(field.asdict()["attributes"])
+    del attributes["default"], attributes["default_factory"]
+    rules = [*field.metadata, PydanticField(**attributes)]
+    if not _is_json_type(field.annotation):
+        rules += [Strict(strict=False), BeforeValidator(_text)]
+    return Annotated[field.annotation, *rules]
+
+
+def _is_json_type(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _is_json_type(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        return all(map(_is_json_type, get_args(annotation)))
+    return origin is Literal or (origin or annotation) in (str, int, float, bool, list, dict, NoneType)
+
+
+def _text(value: Any) -> Any:
+    """JSON has dates and the like as text alone; Pydantic would take a number for seconds since 1970."""
+    if value is None or isinstance(value, str):
+        return value
+    raise PydanticCustomError("string_type", "must be a string")
