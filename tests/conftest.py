@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 
 from tests.applications import in_process
 from tests.databases import Backend, PostgreSQL, SQLite, postgresql
+from tests.linters.running import install
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +44,9 @@ def client(database_url: str) -> Iterator[TestClient]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def linters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the commands that lint the OpenAPI document."""
+    return install(tmp_path_factory.mktemp("linters"))

@@ -18,6 +18,8 @@ import httpx2 as httpx
 from tests.databases import ROOT
 from todo_api.__main__ import free_port
 
+OTHER_ROOT = "TODO_TEST_ROOT"
+"""The variable that names the folder of the project, when it is another one."""
 PATIENCE = 30
 """Seconds after which a process that has not done its work never will."""
 
@@ -26,7 +28,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     """Run a command of this project to its end."""
     return subprocess.run(
         [sys.executable, "-m", *arguments],
-        cwd=ROOT,
+        cwd=environment.get(OTHER_ROOT, ROOT),
         env=os.environ | environment,
         capture_output=True,
         text=True,
@@ -108,7 +110,7 @@ def starting(folder: Path, *command: str, before: Sequence[str] = (), **environm
     with output.open("wb") as file:
         process = subprocess.Popen(
             [*before, sys.executable, "-m", *(command or ("todo_api", "--port", "0"))],
-            cwd=ROOT,
+            cwd=environment.get(OTHER_ROOT, ROOT),
             env=os.environ | environment,
             stdout=file,
             stderr=subprocess.STDOUT,

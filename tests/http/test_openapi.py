@@ -1,9 +1,6 @@
 """The OpenAPI document by the judgment of others: of its standard, of two linters, and of a fuzzer of the server."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,33 +9,9 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.applications import command, in_process
-from tests.databases import ROOT, Backend, SQLite
+from tests.databases import Backend, SQLite
+from tests.linters.running import LINTERS, lint_by_redocly, lint_by_spectral, run
 from tests.servers import Server, serving
-
-LINTERS = ROOT / "tests" / "linters"
-PATIENCE = 600
-"""Seconds after which a tool will never end."""
-QUIET = {
-    "DO_NOT_TRACK": "1",
-    "NO_COLOR": "1",
-    "NPM_CONFIG_UPDATE_NOTIFIER": "false",
-    "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
-    "REDOCLY_TELEMETRY": "off",
-    "SCARF_ANALYTICS": "false",
-}
-"""Keeps the tools from telling anybody that they run, and from asking for newer versions of themselves."""
-
-
-def run(folder: Path, *command: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env=os.environ | QUIET | environment,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
-    )
 
 
 @pytest.fixture(params=["local", "token"])
@@ -54,17 +27,6 @@ def file(folder: Path, document: Any) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def linters(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the linters' commands, installed as the lock file says."""
-    folder = tmp_path_factory.mktemp("linters")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(LINTERS / name, folder / name)
-    installed = run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-    assert installed.returncode == 0, installed.stderr
-    return folder / "node_modules" / ".bin"
-
-
 def test_the_document_keeps_to_the_openapi_standard(document: Any) -> None:
     assert document["openapi"].startswith("3.1.")
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
@@ -72,21 +34,12 @@ def test_the_document_keeps_to_the_openapi_standard(document: Any) -> None:
 
 @pytest.mark.slow
 def test_spectral_finds_nothing_in_the_document(linters: Path, file: Path) -> None:
-    ruleset = LINTERS / "spectral.yaml"
-    linted = run(file.parent, linters / "spectral", "lint", "--ruleset", ruleset, "--fail-severity", "hint", file)
-
-    assert linted.returncode == 0, linted.stdout + linted.stderr
+    lint_by_spectral(linters, file)
 
 
 @pytest.mark.slow
 def test_redocly_finds_nothing_in_the_document(linters: Path, file: Path) -> None:
-    linted = run(file.parent, linters / "redocly", "lint", "--extends", "recommended", "--format", "json", file.name)
-
-    assert linted.stdout, linted.stderr
-    problems = json.loads(linted.stdout)["problems"]
-    assert [
-        f"{each['severity']} {each['ruleId']}: {each['message']} {each['location'][0]['pointer']}" for each in problems
-    ] == []
+    lint_by_redocly(linters, file)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The OpenAPI document: what FastAPI derives from the routes, completed and made exact for generators of clients."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,7 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
             tags=app.openapi_tags,
             routes=app.routes,
         )
+        document["tags"] += _further_tags(app)
         document["security"] = []  # none is needed but where an operation says so
         components = document.setdefault("components", {})
         components["headers"] = {name: header for name, header in HEADERS.items() if with_tokens or name != CHALLENGE}
@@ -71,6 +73,19 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
             _make_exact(schema)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _further_tags(app: FastAPI) -> list[dict[str, str]]:
+    """The tags of routes that `app` does not describe: the docstring of their module does."""
+    described = {tag["name"] for tag in app.openapi_tags or []}
+    modules = {
+        tag: inspect.getmodule(each.endpoint) for each in app.routes if isinstance(each, Route) for tag in each.tags
+    }
+    return [
+        {"name": str(tag), "description": inspect.getdoc(module) or ""}
+        for tag, module in modules.items()
+        if tag not in described
+    ]
 
 
 def _tidy(schemas: dict[str, Any]) -> None:
@@ -99,7 +114,8 @@ def _require_token(method: str, operation: dict[str, Any]) -> None:
 
 def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], limits: dict[str | None, int]) -> None:
     """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
-    operation["summary"], _, operation["description"] = operation["description"].partition("\n\n")
+    operation["summary"], _, more = operation["description"].partition("\n\n")
+    operation["description"] = more or f"{operation['summary']}."
     for parameter in operation.get("parameters", []):
         for repeated in ("title", "description"):
             parameter["schema"].pop(repeated, None)

@@ -34,7 +34,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "examples": [f"{JSON}, {MERGE_PATCH}"]},
     },
     "ETag": {
-        "description": "The strong tag of this version of the todo, for `If-Match` and `If-None-Match`.",
+        "description": "The strong tag of this version, for `If-Match` and `If-None-Match`.",
         "required": True,
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$', "examples": ['"1"']},
     },
@@ -43,7 +43,7 @@ HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "examples": ['<?cursor=WyI>; rel="next"']},
     },
     "Location": {
-        "description": "The address of the new todo.",
+        "description": "The address of the new resource.",
         "required": True,
         "schema": {"type": "string", "format": "uri-reference", "examples": ["/todos/1"]},
     },

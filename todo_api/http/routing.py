@@ -36,7 +36,7 @@ _DRY_RUN_PARAMETER = {
     "name": "dry_run",
     "in": "query",
     "description": "Whether to check and do everything and then undo it: the answer is the same, with `X-Dry-Run`. Its"
-    " time stamps are of now, and an id in it is not kept for the todo.",
+    " time stamps are of now, and an id in it is not kept.",
     "schema": {"type": "boolean", "examples": [False]},
 }
 

@@ -9,7 +9,7 @@ from functools import cache
 from operator import ge, gt, le, lt
 from typing import Annotated, Any, NamedTuple
 
-from annotated_types import BaseMetadata
+from annotated_types import BaseMetadata, GroupedMetadata
 from pydantic import BeforeValidator, Field, TypeAdapter
 from pydantic.fields import FieldInfo
 from sqlalchemy import (
@@ -133,10 +133,18 @@ def filters_of(table: type[Table]) -> dict[Filter, str]:
     }
 
 
+def _rules(field: FieldInfo) -> list[Any]:
+    """The marks of a field that Pydantic checks."""
+    rules = (BaseMetadata, GroupedMetadata)
+    return [each for each in field.metadata if isinstance(each, rules) or hasattr(each, "__get_pydantic_core_schema__")]
+
+
 def _kind(field: FieldInfo) -> Any:
     """The type of a parameter that holds a value of a member, as a URL has it."""
+    if field.annotation is str:
+        return Annotated[str, *_rules(field)]
     if field.annotation is int:
-        return Annotated[int, *(mark for mark in field.metadata if isinstance(mark, BaseMetadata)), Digits]
+        return Annotated[int, *_rules(field), Digits]
     return TrueOrFalse if field.annotation is bool else Annotated[Instant, BeforeValidator(_with_plus)]
 
 

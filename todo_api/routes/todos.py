@@ -13,6 +13,7 @@ from todo_api.queries.listing import Listing
 from todo_api.single_model.bodies import Changes, New
 
 router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
+many = APIRouter(prefix="/todos", tags=["many todos"], route_class=Route)
 MEBIBYTE = 1024 * 1024
 
 
@@ -92,7 +93,7 @@ async def move_todo(todo: Current[TodoItem], move: Move, session: SessionDep) ->
     return todo
 
 
-@router.post("/bulk", status_code=201, max_body_size=MEBIBYTE)
+@many.post("/bulk", status_code=201, max_body_size=MEBIBYTE)
 async def create_todos(
     todos: Annotated[list[New[TodoItem]], Body(min_length=1, max_length=500)], session: SessionDep
 ) -> list[TodoItem]:
@@ -107,7 +108,7 @@ async def create_todos(
     return todos
 
 
-@router.patch("")
+@many.patch("")
 async def patch_todos(matching: BulkQuery[TodoItem], changes: Changes[TodoItem], session: SessionDep) -> Affected:
     """Patch all todos that match
 
@@ -118,7 +119,7 @@ async def patch_todos(matching: BulkQuery[TodoItem], changes: Changes[TodoItem],
     return affected
 
 
-@router.delete("")
+@many.delete("")
 async def delete_todos(matching: BulkQuery[TodoItem], session: SessionDep) -> Affected:
     """Delete all todos that match
 
