@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from todo_api.database.schema import StartupError
+from todo_api.database.schema import SchemaChangedError, StartupError
 from todo_api.http import problems
 from todo_api.http.methods import allowed_methods
 from todo_api.http.problems import (
@@ -121,6 +121,8 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
 
     The log gets the words of the database without their details, which hold values, and without a traceback.
     """
+    if isinstance(error, SchemaChangedError):  # of which the log has a line already
+        return ProblemResponse(Unavailable(f"This server waits to be replaced: {error}."))
     said = str(getattr(error, "orig", error)) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
     if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
