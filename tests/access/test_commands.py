@@ -2,7 +2,7 @@
 
 import socket
 import sqlite3
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -183,4 +183,5 @@ def test_an_empty_setting_counts_as_absent(folder: Path, sqlite_backend: SQLite)
         assert client.post("/todos", json={"task": "Buy milk"}).status_code == 201
 
     path = url.removeprefix("sqlite:///")
-    assert sqlite3.connect(path).execute("SELECT task FROM todo_items").fetchall() == [("Buy milk",)]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT task FROM todo_items").fetchall() == [("Buy milk",)]
