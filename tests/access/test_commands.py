@@ -37,12 +37,14 @@ def test_the_command_prints_its_address_and_that_of_the_docs(folder: Path, sqlit
         assert f"todo_api serves {server.url}, and describes itself at {server.url}/docs" in server.output
 
 
-def test_help_names_every_option(sqlite_backend: SQLite) -> None:
-    shown = run("todo_api", "--help")
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(load_settings(), ["--help"])
 
-    assert shown.returncode == 0
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
     for option in ("--host", "--port", "--workers", "token", "owner"):
-        assert option in shown.stdout
+        assert option in shown
 
 
 def test_processes_started_at_once_on_an_empty_database_all_serve(folder: Path, backend: Backend) -> None:
