@@ -78,7 +78,8 @@ class Attacked:
             self.leaks.append((call, answer.text))
         if WORD in answer.text or WORD in str(answer.headers) or set(ids_in(answer)) & set(self.ids):
             self.leaks.append((call, answer.text))
-        if int(answer.headers.get("x-total-count", 0)) > len(self.todos(self.bob)):
+        total = int(answer.headers.get("x-total-count", 0))
+        if total and total > len(self.todos(self.bob)):
             self.leaks.append((call, "counts more than there are"))
         if call.method != "GET" and self.todos(self.alice) != self.before:
             self.leaks.append((call, "changed"))

@@ -50,7 +50,7 @@ def test_a_token_is_shown_once_and_kept_as_its_digest(sqlite_backend: SQLite) ->
     assert re.fullmatch(r"todo_[A-Za-z0-9_-]{43}", token)
     assert command(url, "token", "create", "alice") != token
     assert re.fullmatch(r"1   alice  read, write  20\d\d-\d\d-\d\d \d\d:\d\d UTC  my laptop", listed.splitlines()[1])
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         stored = connection.execute("SELECT * FROM access_tokens WHERE id = 1").fetchone()
     assert digest(token) in stored
     for kept in (listed, str(stored)):
@@ -204,7 +204,7 @@ def test_no_wrong_token_is_told_from_another(sqlite_backend: SQLite) -> None:
     url = sqlite_backend.migrated()
     token, revoked, expired = (command(url, "token", "create", "alice") for _ in range(3))
     command(url, "token", "revoke", "2")
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, connection:
         connection.execute("UPDATE access_tokens SET expires_at = unixepoch() WHERE id = 3")
     wrong = WRONG | {
         "a revoked one": [f"Bearer {revoked}"],
@@ -319,7 +319,7 @@ def test_a_read_is_one_search_of_an_index_and_its_token_another(
         assert client.get(query, headers=headers).status_code == 200
         assert len(statements) == reads
     assert "owner = ?" in statements[-1]
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         for statement in statements:
             values = ["x"] * statement.count("?")
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]

@@ -51,7 +51,7 @@ def remove(database: Path) -> None:
 
 
 def tasks(database: Path) -> list[str]:
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         return [task for (task,) in connection.execute("SELECT task FROM todo_items ORDER BY id")]
 
 
@@ -73,9 +73,8 @@ def test_a_replaced_database_is_served_from_then_on(
     folder: Path, database: Path, sqlite_backend: SQLite, first: str
 ) -> None:
     other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
-    with sqlite3.connect(other) as connection:
+    with closing(sqlite3.connect(other)) as connection, connection:
         connection.execute("INSERT INTO todo_items (owner, task, complete) VALUES ('local', 'Other', false)")
-    connection.close()
     with serving_one_todo(folder, database) as (server, client):
         moved = database.with_name(f"{database.name}.moved")
         database.rename(moved)
@@ -91,7 +90,7 @@ def test_a_replaced_database_is_served_from_then_on(
         assert server.stop() == 0
     assert tasks(database) == ["Other"]
     assert tasks(moved) == ["Buy milk"]
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
@@ -142,10 +141,9 @@ def test_a_deleted_log_is_seen_behind_a_symbolic_link(folder: Path, database: Pa
 
 def test_what_a_symbolic_link_leads_to_is_replaced(folder: Path, database: Path, sqlite_backend: SQLite) -> None:
     other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
-    with sqlite3.connect(other) as connection:
+    with closing(sqlite3.connect(other)) as connection, connection:
         rows = [(f"Other {number}",) for number in range(300)]
         connection.executemany("INSERT INTO todo_items (owner, task, complete) VALUES ('local', ?, false)", rows)
-    connection.close()
     link = folder / "link.db"
     link.symlink_to(database)
     with serving_one_todo(folder, link) as (server, client):
@@ -225,7 +223,7 @@ def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, data
 
 
 def test_a_missing_table_is_an_error_until_it_is_back(folder: Path, database: Path) -> None:
-    with serving_one_todo(folder, database) as (server, client), sqlite3.connect(database) as other:
+    with serving_one_todo(folder, database) as (server, client), closing(sqlite3.connect(database)) as other:
         other.execute("ALTER TABLE todo_items RENAME TO hidden")
         for _ in range(3):
             check_refusal(client.get("/todos/1"), 500, server)

@@ -1,6 +1,7 @@
 """What load balancers and orchestrators ask."""
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from fastapi.testclient import TestClient
@@ -22,7 +23,7 @@ def test_a_healthy_server_says_so_to_any_probe(client: TestClient, path: str) ->
 def test_a_server_is_not_ready_while_its_database_is_at_another_migration(sqlite_backend: SQLite) -> None:
     url = sqlite_backend.migrated()
     app = create_app(Settings(database_url=url))  # type: ignore[arg-type]  # parsed by the field
-    with TestClient(app, base_url="http://127.0.0.1:8000") as client, sqlite3.connect(url[10:]) as database:
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client, closing(sqlite3.connect(url[10:])) as database:
         (newest,) = database.execute("SELECT version_num FROM alembic_version").fetchone()
         database.execute("UPDATE alembic_version SET version_num = '0001'")
         database.commit()

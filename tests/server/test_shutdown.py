@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx2 as httpx
@@ -30,13 +30,16 @@ def command(workers: int) -> tuple[str, ...]:
 @contextmanager
 def running_request(server: Server, url: str) -> Iterator[tuple[Future[httpx.Response], sqlite3.Connection]]:
     """A request that runs until the lock on its database is released."""
-    lock = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
-    lock.execute("BEGIN IMMEDIATE")
-    with ThreadPoolExecutor(1) as thread, httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
+    path = url.removeprefix("sqlite:///")
+    with (
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as lock,
+        ThreadPoolExecutor(1) as thread,
+        httpx.Client(base_url=server.url, timeout=PATIENCE) as client,
+    ):
+        lock.execute("BEGIN IMMEDIATE")
         answer = thread.submit(client.post, "/todos", json={"task": "Buy milk"})
         time.sleep(0.2)  # nothing tells that a request has begun to wait for a lock
         yield answer, lock
-    lock.close()
 
 
 def wait_until_refused(server: Server) -> None:
@@ -118,7 +121,7 @@ def test_a_signal_during_the_migration_ends_the_start(
 ) -> None:
     url = sqlite_backend.empty()
     path = Path(url.removeprefix("sqlite:///"))
-    with sqlite3.connect(path) as lock:
+    with closing(sqlite3.connect(path)) as lock:
         lock.execute("BEGIN IMMEDIATE")
         with starting(folder, TODO_DATABASE_URL=url) as server:
             while not has_opened(server, path):

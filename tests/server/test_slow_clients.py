@@ -7,7 +7,7 @@ import sqlite3
 import statistics
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx2 as httpx
@@ -96,8 +96,11 @@ def test_a_client_that_does_not_read_its_answers_is_cut(served: Running) -> None
 @pytest.mark.slow
 def test_a_client_that_sends_ahead_is_read_no_faster_than_it_is_answered(folder: Path, sqlite_backend: SQLite) -> None:
     url = sqlite_backend.migrated()
-    lock = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    with serving(folder, TODO_DATABASE_URL=url) as (server, _), server.connect() as connection:
+    with (
+        closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as lock,
+        serving(folder, TODO_DATABASE_URL=url) as (server, _),
+        server.connect() as connection,
+    ):
         lock.execute("BEGIN IMMEDIATE")
         connection.sendall(POST + b'Content-Length: 15\r\n\r\n{"task":"sent"}')
         connection.settimeout(0.5)
