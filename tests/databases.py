@@ -67,6 +67,7 @@ class SQLite:
 _EMPTY = (
     "DELETE FROM todo_items",
     "DELETE FROM access_tokens",
+    "DELETE FROM owners",
     "SELECT setval('todo_items_id_seq', 1, false), setval('access_tokens_id_seq', 1, false)",
 )
 

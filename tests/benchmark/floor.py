@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from tests.benchmark.rows import COLUMNS
 
 _NAMES = [name for name in COLUMNS if name != "owner"]
-_SELECT = f"SELECT {', '.join(_NAMES)} FROM todo_items"  # noqa: S608  # our own names
+_SELECT = f"SELECT {', '.join(_NAMES)} FROM todo_items"
 _CREATE = """INSERT INTO todo_items (owner, task, complete, position, created_at, updated_at, version)
 SELECT 'local', ?, 0, max(position) + 65536, datetime(), datetime(), 1 FROM todo_items WHERE owner = 'local'"""
 _UPDATE = "UPDATE todo_items SET complete = ?, updated_at = datetime(), version = version + 1 WHERE id = ?"

@@ -118,7 +118,7 @@ def _fill_sqlite(path: str, count: int) -> int:
         connection.execute("BEGIN IMMEDIATE")
         first: int = connection.execute(_LAST).fetchone()[0] + 1
         values = ", ".join("?" for _ in COLUMNS)
-        statement = f"INSERT INTO todo_items ({', '.join(COLUMNS)}) VALUES ({values})"  # noqa: S608  # our own names
+        statement = f"INSERT INTO todo_items ({', '.join(COLUMNS)}) VALUES ({values})"
         connection.executemany(statement, (tuple(_as_text(value) for value in row) for row in rows(first, count)))
     connection.close()
     return first

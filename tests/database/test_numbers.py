@@ -1,6 +1,7 @@
 """Each change of an owner has a number, which moves only when something was written; and old code writes nothing."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -141,7 +142,7 @@ def test_code_of_an_older_migration_refuses_writes_in_words_and_goes_on_reading(
 def test_a_migration_under_load_loses_nothing_and_each_refused_write_is_told(folder: Path, backend: Backend) -> None:
     url = backend.migrated()
     created: list[str] = []
-    refused = 0
+    enough = threading.Event()
     with serving(folder, TODO_DATABASE_URL=url) as (server, client), ThreadPoolExecutor(8) as threads:
 
         def create(number: int) -> int:
@@ -152,13 +153,14 @@ def test_a_migration_under_load_loses_nothing_and_each_refused_write_is_told(fol
                     statuses.append(answer.status_code)
                     if answer.status_code == 201:
                         created.append(answer.json()["task"])
+                        if len(created) > 80:
+                            enough.set()
                     else:
                         assert (answer.status_code, "migration 9999" in answer.json()["detail"]) == (503, True)
                 return statuses.count(503)
 
         runs = [threads.submit(create, number) for number in range(8)]
-        while len(created) < 80:
-            pass
+        assert enough.wait(PATIENCE)
         execute(url, "UPDATE alembic_version SET version_num = '9999'")
         left = len(client.get("/todos?limit=500").json())
         refused = sum(run.result() for run in runs)

@@ -59,7 +59,7 @@ def searched(database_url: str) -> str:
     rows = ", ".join(
         f"('{todo['owner']}', {todo['id']}, '{todo['task']}', '{todo['notes']}', {todo['complete']})" for todo in TODOS
     )
-    insert = f"INSERT INTO todo_items (owner, id, task, notes, complete) VALUES {rows}"  # noqa: S608  # our own words
+    insert = f"INSERT INTO todo_items (owner, id, task, notes, complete) VALUES {rows}"
     execute(database_url, insert)
     return database_url
 
