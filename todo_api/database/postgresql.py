@@ -19,6 +19,7 @@ CLOSE_TIMEOUT: Final = 0.5
 
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"
 """Begins a transaction, and waits for a migration that is under way: one message to the server."""
+_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _COUNT = COUNT.format(owner="$1::varchar", revision="$2")
 
 
@@ -66,7 +67,11 @@ class _Read:
 
 
 async def _run(connection: AsyncConnection, statement: Executable, values: Values) -> Found:
-    result = await connection.execute(statement, values)
+    try:
+        result = await connection.execute(statement, values)
+    except asyncpg.InternalClientError as error:  # the connection was ended just before, and SQLAlchemy does not see it
+        await connection.invalidate()
+        raise OperationalError("", None, error) from error
     return Found(result.all() if result.returns_rows else (), result.rowcount)
 
 
@@ -156,14 +161,14 @@ class PooledWrites:
     async def _send(self, command: str) -> None:
         try:
             await self._driver.execute(command)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAULTS as error:
             raise OperationalError(command, None, error) from error
 
     async def _fetch(self, query: str, *values: Any) -> Any:
         """The first value of the first row; None when there is none."""
         try:
             return await self._driver.fetchval(query, *values)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _FAULTS as error:
             raise OperationalError(query, None, error) from error
 
 
