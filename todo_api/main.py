@@ -13,11 +13,9 @@ from fastapi import FastAPI
 import todo_api
 from todo_api.access import callers
 from todo_api.database.engines import Database
-from todo_api.database.schema import ShortStartupErrors, check_schema
+from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
-from todo_api.http.headers import ResponseHeaders
-from todo_api.http.methods import Methods
-from todo_api.http.strict import SizeLimits
+from todo_api.http.gate import Gate
 from todo_api.logs import log_config
 from todo_api.routes import health, todos
 from todo_api.settings import Settings, load_settings
@@ -64,14 +62,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.router.routes.extend(router.routes)
     if settings.docs:
         docs.install(app)
-    app.add_middleware(Methods)
-    app.add_middleware(SizeLimits)
     errors.install(app)
-    if settings.cors_origins:
-        cors.install(app, settings.cors_origins)
-    callers.install(app, settings)
-    app.add_middleware(ResponseHeaders)
-    app.add_middleware(ShortStartupErrors)
+    origins = settings.cors_origins
+    app.add_middleware(Gate, checks=callers.checks(settings), cors=cors.allow(origins) if origins else None)
     app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token")  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

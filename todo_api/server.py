@@ -22,9 +22,8 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 from uvicorn.supervisors import Multiprocess
 
-from todo_api.http.headers import complete, new_request_id
+from todo_api.http.headers import MAX_HEAD_SIZE, complete, new_request_id
 from todo_api.http.problems import HeadTooLarge, ProblemResponse
-from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.logs import log_config
 from todo_api.settings import Settings, load_settings
 

@@ -238,7 +238,7 @@ def test_a_server_whose_connections_are_all_taken(postgresql: Cluster, served: t
 
 
 def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> None:
-    role = "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 3; GRANT ALL ON todo_items TO few;"
+    role = "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 3; GRANT ALL ON todo_items, owners TO few;"
     postgresql.execute(f"{role} GRANT SELECT ON alembic_version TO few; GRANT ALL ON SEQUENCE todo_items_id_seq TO few")
     url = postgresql.url.replace("//postgres:", "//few:")
     with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (server, client):

@@ -32,7 +32,7 @@ def test_a_server_is_not_ready_while_its_database_is_at_another_migration(sqlite
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert refused.headers["retry-after"] == "1"
-        assert refused.json()["detail"] == "The database can't be served as it is; the log says why."
+        assert refused.json()["detail"] == f"The database is at migration 0001, and this server needs {newest}."
         assert client.get("/livez").status_code == 200
 
         database.execute("UPDATE alembic_version SET version_num = ?", [newest])

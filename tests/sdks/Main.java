@@ -13,7 +13,8 @@ import org.openapitools.client.ApiException;
 import org.openapitools.client.ApiResponse;
 import org.openapitools.client.api.TodosApi;
 import org.openapitools.client.api.TodosApi.APIListTodosRequest;
-import org.openapitools.client.api.TodosApi.APIPatchTodosRequest;
+import org.openapitools.client.api.ManyTodosApi;
+import org.openapitools.client.api.ManyTodosApi.APIPatchTodosRequest;
 import org.openapitools.client.model.Affected;
 import org.openapitools.client.model.CreateTodoItem;
 import org.openapitools.client.model.Move;
@@ -42,6 +43,7 @@ public class Main {
     public static void main(String[] arguments) throws Exception {
         CLIENT.updateBaseUri(arguments[0]);
         TodosApi todos = new TodosApi(CLIENT);
+        ManyTodosApi many = new ManyTodosApi(CLIENT);
 
         for (String task : List.of("Buy milk", "Walk the dog", "Read a book")) {
             show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task), null));
@@ -74,7 +76,7 @@ public class Main {
         show("in order", () -> todos.listTodosWithHttpInfo(inOrder));
         APIPatchTodosRequest completeMany =
             APIPatchTodosRequest.newBuilder().ids(List.of(2L, 3L, 4L)).updateTodoItem(done).build();
-        show("complete many", () -> todos.patchTodosWithHttpInfo(completeMany));
+        show("complete many", () -> many.patchTodosWithHttpInfo(completeMany));
         show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(""), null));
     }
 

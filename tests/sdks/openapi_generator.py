@@ -11,6 +11,7 @@ from todo_sdk import (
     ApiException,
     Configuration,
     CreateTodoItem,
+    ManyTodosApi,
     Move,
     TodoItem,
     TodosApi,
@@ -24,7 +25,8 @@ from tests.sdks.story import Answer, Problem, tell
 
 class OpenapiGenerator:
     def __init__(self, url: str) -> None:
-        self._todos = TodosApi(ApiClient(Configuration(host=url)))
+        client = ApiClient(Configuration(host=url))
+        self._todos, self._many = TodosApi(client), ManyTodosApi(client)
 
     def create(self, task: str) -> Answer:
         # The model refuses an empty task before anything is sent, and the server is to refuse it.
@@ -67,7 +69,7 @@ class OpenapiGenerator:
 
     def complete_many(self, ids: list[int]) -> Answer:
         changes = UpdateTodoItem(complete=True)
-        return _answer(lambda: self._todos.patch_todos_with_http_info(changes, ids=ids))
+        return _answer(lambda: self._many.patch_todos_with_http_info(changes, ids=ids))
 
 
 Sent: TypeAlias = ApiResponse[TodoItem] | ApiResponse[list[TodoItem]] | ApiResponse[Affected] | ApiResponse[None]

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any, TypeAlias
 
 from todo_sdk import AuthenticatedClient, Client
+from todo_sdk.api.many_todos import patch_todos
 from todo_sdk.api.todos import (
     create_todo,
     delete_todo,
@@ -12,7 +13,6 @@ from todo_sdk.api.todos import (
     list_todos,
     move_todo,
     patch_todo,
-    patch_todos,
     update_todo,
 )
 from todo_sdk.models import Affected, CreateTodoItem, Move, MoveTo, TodoItem, UpdateTodoItem

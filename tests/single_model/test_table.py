@@ -12,7 +12,7 @@ from sqlalchemy import MetaData
 from sqlmodel import Field
 
 from todo_api.http import errors
-from todo_api.http.headers import ResponseHeaders
+from todo_api.http.gate import Gate
 from todo_api.queries.listing import Listing
 from todo_api.queries.search import Words
 from todo_api.single_model.bodies import Changes, New
@@ -51,7 +51,7 @@ class Book(Table, table=True):
 def client() -> Iterator[TestClient]:
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(ResponseHeaders)
+    app.add_middleware(Gate)
 
     @app.post("/books")
     async def create_book(book: New[Book]) -> Book:

@@ -4,14 +4,15 @@ import re
 from ipaddress import ip_address
 from typing import Protocol
 
-from fastapi import FastAPI, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import Request
+from starlette.types import Scope
 
 from todo_api.access import tokens
 from todo_api.database.engines import Database
 from todo_api.database.owners import LOCAL
+from todo_api.http.gate import Check
 from todo_api.http.headers import OPEN_PATHS
-from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin, Problem, ProblemResponse
+from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin, Problem
 from todo_api.settings import Settings
 
 _LOCAL_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")
@@ -39,9 +40,9 @@ def choose(settings: Settings, database: Database) -> Callers:
     return LocalCaller() if settings.auth == "local" else tokens.TokenCallers(database.reader, database.timeout)
 
 
-def install(app: FastAPI, settings: Settings) -> None:
-    if settings.auth == "local":
-        app.add_middleware(LocalOnly, allowed_hosts=settings.allowed_hosts, origins=settings.cors_origins)
+def checks(settings: Settings) -> list[Check]:
+    """The checks that each request passes before anything else looks at it."""
+    return [LocalOnly(settings.allowed_hosts, settings.cors_origins)] if settings.auth == "local" else []
 
 
 class LocalOnly:
@@ -51,18 +52,13 @@ class LocalOnly:
     the name that the request is for must be one of the server's. `allowed_hosts` are further ones.
     """
 
-    def __init__(self, app: ASGIApp, allowed_hosts: list[str], origins: list[str]) -> None:
-        self.app = app
+    def __init__(self, allowed_hosts: list[str], origins: list[str]) -> None:
         self.hosts = frozenset((*_LOCAL_NAMES, *(name.encode() for name in allowed_hosts)))
         self.origins = frozenset(origin.encode() for origin in origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS and (problem := self._refuse(scope)):
-            await ProblemResponse(problem)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    def _refuse(self, scope: Scope) -> Problem | None:
+    def __call__(self, scope: Scope) -> Problem | None:
+        if scope["path"] in OPEN_PATHS:
+            return None
         hosts, origin = [], None
         for name, value in scope["headers"]:
             if name == b"host":

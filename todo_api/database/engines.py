@@ -98,7 +98,11 @@ class Database:
             self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
             # First come, first served: SQLAlchemy's pool would let a newcomer take a connection before who was woken.
             slots = asyncio.Semaphore(POOL_SIZE)
-            self.writer = Turns("postgresql", lambda: PooledWrites(self.reading, slots, revision), lambda owner: owner)
+            self.writer = Turns(
+                "postgresql",
+                lambda: PooledWrites(self.reading, slots, revision, timeout),
+                lambda owner: owner,
+            )
             self.reader = PooledReads(self.reading, slots)
 
     async def dispose(self) -> None:

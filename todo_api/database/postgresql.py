@@ -82,10 +82,11 @@ class PooledWrites:
     transactions would take a connection on which BEGIN failed for one in a transaction, until the process ends.
     """
 
-    def __init__(self, engine: AsyncEngine, slots: asyncio.Semaphore, revision: Revision) -> None:
+    def __init__(self, engine: AsyncEngine, slots: asyncio.Semaphore, revision: Revision, timeout: float) -> None:
         self._engine = engine
         self._slots = slots
         self._revision = revision
+        self._timeout = timeout
         self._connection: AsyncConnection | None = None
         self._driver: Any = None
         self._in_savepoint = False
@@ -160,14 +161,14 @@ class PooledWrites:
 
     async def _send(self, command: str) -> None:
         try:
-            await self._driver.execute(command)
+            await self._driver.execute(command, timeout=self._timeout)
         except _FAULTS as error:
             raise OperationalError(command, None, error) from error
 
     async def _fetch(self, query: str, *values: Any) -> Any:
         """The first value of the first row; None when there is none."""
         try:
-            return await self._driver.fetchval(query, *values)
+            return await self._driver.fetchval(query, *values, timeout=self._timeout)
         except _FAULTS as error:
             raise OperationalError(query, None, error) from error
 

@@ -1,6 +1,5 @@
 """What must hold before the first request: a database that answers, at the newest migration."""
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -13,7 +12,6 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.logs import logger
 
@@ -35,6 +33,8 @@ class SchemaChangedError(StartupError):
 
     def __init__(self, current: str | None, expected: str | None) -> None:
         super().__init__(f"the database is at migration {current}, not {expected}; run: alembic upgrade head")
+        self.current = current
+        self.expected = expected
 
 
 class Revision:
@@ -96,19 +96,3 @@ async def check_schema(engine: AsyncEngine) -> None:
 
 def _current_migration(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
-
-
-class ShortStartupErrors:
-    """Has the server log a StartupError as its one line; Starlette reports a traceback."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_short(message: Message) -> None:
-            error = sys.exception()
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, StartupError):
-                message["message"] = f"todo_api: {error}"
-            await send(message)
-
-        await self.app(scope, receive, send_short if scope["type"] == "lifespan" else send)

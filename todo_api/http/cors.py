@@ -1,10 +1,13 @@
 """Web pages of other origins (the Fetch standard's CORS): none unless the settings name them."""
 
-from fastapi import FastAPI
+from collections.abc import Callable
+from functools import partial
+
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from todo_api.http.problems import ProblemResponse
 
@@ -17,8 +20,9 @@ class _Cors(CORSMiddleware):
         return ProblemResponse(HTTPException(response.status_code, bytes(response.body).decode()))
 
 
-def install(app: FastAPI, origins: list[str]) -> None:
-    app.add_middleware(
+def allow(origins: list[str]) -> Callable[[ASGIApp], ASGIApp]:
+    """What wraps an application that web pages of these origins may call."""
+    return partial(
         _Cors,
         allow_origins=origins,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],

@@ -1,7 +1,6 @@
-"""Every exception ends as a problem: the handlers, and what catches the rest."""
+"""The handlers of exceptions: each ends as a problem."""
 
 import sqlite3
-from asyncio import CancelledError
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.database.schema import SchemaChangedError, StartupError
 from todo_api.http import problems
@@ -36,7 +34,6 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_validation_error)
     for error in (DBAPIError, sqlite3.Error, StartupError, OSError):
         app.exception_handler(error)(_database_error)
-    app.add_middleware(_CatchAll)
 
 
 async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
@@ -122,7 +119,9 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
     The log gets the words of the database without their details, which hold values, and without a traceback.
     """
     if isinstance(error, SchemaChangedError):  # of which the log has a line already
-        return ProblemResponse(Unavailable(f"This server waits to be replaced: {error}."))
+        return ProblemResponse(
+            Unavailable(f"The database is at migration {error.current}, and this server needs {error.expected}.")
+        )
     said = str(getattr(error, "orig", error)) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
     if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
@@ -149,34 +148,3 @@ def _sqlite_code(error: Exception) -> int | None:
     if not isinstance(cause, sqlite3.Error):
         return None
     return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
-
-
-class _CatchAll:
-    """Answers 500 for what nobody foresaw, inside of Starlette's own handler, which would cut the connection."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started = False
-
-        async def watch(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, watch)
-        except CancelledError:  # the server ends, and has waited for this request as long as it may
-            if started:
-                raise
-            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
-            await ProblemResponse(refusal)(scope, receive, send)
-        except Exception as error:
-            scope[CAUSE] = error
-            if started:
-                raise
-            await ProblemResponse(Internal())(scope, receive, send)

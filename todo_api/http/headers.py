@@ -1,12 +1,15 @@
 """The headers of every answer: the name of its request, and what browsers must not do with it."""
 
 import re
+from itertools import chain
 from secrets import token_hex
-from time import perf_counter
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from todo_api.logs import log_request
+from todo_api.http.problems import HeadTooLarge, Problem
+
+MAX_HEAD_SIZE = 8 * 1024
+"""Bytes that the target and the fields of a request may have."""
 
 # Nothing that begins as a token does: the id goes into the log.
 _SANE = re.compile(rb"(?!todo_)[A-Za-z0-9._-]{1,128}")
@@ -40,30 +43,13 @@ def complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
     headers.extend(each for each in _UNLESS_SET if each[0] not in present)
 
 
-class ResponseHeaders:
-    """Gives each request an id, the one it was sent with if that is sane; its answer and its log line have it."""
+def request_id_of(scope: Scope) -> str:
+    """The id that a request was sent with, if it is sane; else a new one."""
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if _SANE.fullmatch(sent) else new_request_id()
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        scope["request_id"] = request_id = sent.decode() if _SANE.fullmatch(sent) else new_request_id()
-        started, status = perf_counter(), 500  # what the server answers when the application does not
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                complete(message["headers"], request_id)
-                if scope.get(DRY_RUN):
-                    message["headers"].append((b"x-dry-run", b"true"))
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_with_headers)
-        finally:
-            log_request(scope, status, started)
+def check_head(scope: Scope) -> Problem | None:
+    """Refuse a head that is too large."""
+    size = sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
+    return HeadTooLarge(MAX_HEAD_SIZE) if size > MAX_HEAD_SIZE else None

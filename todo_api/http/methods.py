@@ -1,10 +1,8 @@
-"""HEAD and OPTIONS, which every path has of itself, and what `Allow` says."""
+"""The methods of a path, which `Allow` names."""
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI
 from starlette.routing import BaseRoute, Match, Mount
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from todo_api.http.bodies import JSON, MERGE_PATCH
+from starlette.types import Scope
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -24,33 +22,3 @@ def _has(route: BaseRoute, scope: Scope) -> bool:
     if isinstance(route, Mount) and scope["method"] != "GET":
         return False  # files, which are only read
     return route.matches(scope)[0] == Match.FULL
-
-
-class Methods:
-    """Answers HEAD as GET without the body, and OPTIONS with the methods of the path (RFC 9110, section 9.3)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            # A copy: the server must still see HEAD, or it would miss the body that Content-Length announces.
-            get = dict(scope, method="GET")
-            await self.app(get, receive, _without_body(send))
-            scope.update(get, method="HEAD")  # the log asks for the route
-        elif scope["type"] == "http" and scope["method"] == "OPTIONS" and (methods := allowed_methods(scope)):
-            headers = {"Allow": ", ".join(methods)}
-            if "PATCH" in methods:
-                headers["Accept-Patch"] = f"{JSON}, {MERGE_PATCH}"
-            await Response(status_code=204, headers=headers)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-
-def _without_body(send: Send) -> Send:
-    async def send_head(message: Message) -> None:
-        if message["type"] == "http.response.body":
-            message = dict(message, body=b"")
-        await send(message)
-
-    return send_head

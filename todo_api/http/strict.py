@@ -2,22 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from itertools import chain
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from todo_api.http.problems import (
-    HeadTooLarge,
     Invalid,
     InvalidValue,
-    ProblemResponse,
     did_you_mean,
 )
-
-MAX_HEAD_SIZE = 8 * 1024
-"""Bytes of a request's target and fields at the most."""
 
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:
@@ -51,22 +44,3 @@ def is_dry_run(request: Request) -> bool:
     if sent not in ("true", "false"):
         raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
     return sent == "true"
-
-
-class SizeLimits:
-    """Answers 431 to a head that is too large."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        head = (
-            sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
-        )
-        if head > MAX_HEAD_SIZE:
-            await ProblemResponse(HeadTooLarge(MAX_HEAD_SIZE))(scope, receive, send)
-            return
-        await self.app(scope, receive, send)

@@ -1,0 +1,116 @@
+"""The gate: every request passes it on the way in, and every answer on the way out."""
+
+import sys
+from asyncio import CancelledError
+from collections.abc import Callable, Sequence
+from time import perf_counter
+
+from fastapi import Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from todo_api.database.schema import StartupError
+from todo_api.http.bodies import JSON, MERGE_PATCH
+from todo_api.http.headers import DRY_RUN, check_head, complete, request_id_of
+from todo_api.http.methods import allowed_methods
+from todo_api.http.problems import Internal, Problem, ProblemResponse
+from todo_api.logs import CAUSE, log_request
+
+Check = Callable[[Scope], Problem | None]
+"""Looks at a request before anything else does; the problem is the answer."""
+
+_ANSWER = "todo_api.answer"
+"""Where the scope of a request has its answer."""
+
+
+class Gate:
+    """The only ASGI middleware. It names each request, runs the checks, completes the answer and logs one line.
+
+    `cors` wraps what comes behind the checks: it answers preflights, and lets web pages read errors too.
+    """
+
+    def __init__(
+        self, app: ASGIApp, checks: Sequence[Check] = (), cors: Callable[[ASGIApp], ASGIApp] | None = None
+    ) -> None:
+        self.app = app
+        self.checks = checks
+        self.inner = cors(self._pass) if cors else self._pass
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, _with_short_errors(send))
+            return
+        started = perf_counter()
+        scope["request_id"] = request_id_of(scope)
+        answer = scope[_ANSWER] = _Answer(scope, send)
+        try:
+            problem = next((problem for check in self.checks if (problem := check(scope))), None)
+            await (ProblemResponse(problem) if problem else self.inner)(scope, receive, answer.send)
+        finally:
+            log_request(scope, answer.status, started)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on. An unforeseen error is caught here, as Starlette would cut the connection."""
+        answer: _Answer = scope[_ANSWER]
+        try:
+            await self._respond(scope)(scope, receive, send)
+        except CancelledError:  # the server ends, and has waited for this request as long as it may
+            if answer.is_started:
+                raise
+            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
+            await ProblemResponse(refusal)(scope, receive, send)
+        except Exception as error:
+            scope[CAUSE] = error
+            if answer.is_started:
+                raise
+            await ProblemResponse(Internal())(scope, receive, send)
+
+    def _respond(self, scope: Scope) -> ASGIApp:
+        """The application, or the answer in place of it: OPTIONS and HEAD work on every path (RFC 9110, 9.3)."""
+        if problem := check_head(scope):
+            return ProblemResponse(problem)
+        if scope["method"] == "OPTIONS" and (methods := allowed_methods(scope)):
+            patch = {"Accept-Patch": f"{JSON}, {MERGE_PATCH}"} if "PATCH" in methods else {}
+            return Response(status_code=204, headers={"Allow": ", ".join(methods), **patch})
+        return self._respond_to_head if scope["method"] == "HEAD" else self.app
+
+    async def _respond_to_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A copy: the server must still see HEAD, or it would miss the body that Content-Length announces.
+        get = dict(scope, method="GET")
+        try:
+            await self.app(get, receive, send)
+        finally:
+            scope.update(get, method="HEAD")  # the log asks for the route
+
+
+class _Answer:
+    """The answer to a request, on its way out."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.status = 500  # the server's own answer, when the application sends none
+        self.is_started = False
+        self._scope = scope
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.is_started = True
+            self.status = message["status"]
+            complete(message["headers"], self._scope["request_id"])
+            if self._scope.get(DRY_RUN):
+                message["headers"].append((b"x-dry-run", b"true"))
+        elif self._scope["method"] == "HEAD" and message["type"] == "http.response.body":
+            message = dict(message, body=b"")
+        await self._send(message)
+
+
+def _with_short_errors(send: Send) -> Send:
+    """Have the server log a StartupError as its one line; Starlette reports a traceback."""
+
+    async def send_short(message: Message) -> None:
+        error = sys.exception()
+        if message["type"] == "lifespan.startup.failed" and isinstance(error, StartupError):
+            message["message"] = f"todo_api: {error}"
+        await send(message)
+
+    return send_short
