@@ -7,9 +7,10 @@ from sqlalchemy import JSON, Index
 from sqlmodel import Field
 
 from todo_api.database.counters import Counted
+from todo_api.queries.comparisons import After, AtLeast, AtMost, Before, Equals, OneOf
 from todo_api.queries.due import Due
-from todo_api.queries.filters import After, AtLeast, AtMost, Before, Equals, OneOf, Tagged
 from todo_api.queries.search import Words
+from todo_api.queries.tags import Tagged
 from todo_api.single_model.columns import BIG_INTEGER, UTC_DATETIME
 from todo_api.single_model.fields import MAX_INTEGER, MAX_TEXT, Day, Id, Instant, Line, OptionalText, Tags
 from todo_api.single_model.marks import Created, InsteadOf, ServerSet, Since, Updated

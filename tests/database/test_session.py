@@ -357,7 +357,7 @@ def test_a_change_of_a_version_that_is_gone_is_refused(backend: Backend) -> None
     async def change(session: Session) -> None:
         todo = await session.get(TodoItem, 1)
         assert todo is not None
-        session._rows[TodoItem, 1][1]["version"] = 7  # as if another transaction had changed it
+        session._rows.stored(todo)["version"] = 7  # as if another transaction had changed it
         todo.task = "lost"
         await session.flush()
 

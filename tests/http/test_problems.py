@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import TypeAdapter
 
-from todo_api.http.problems import Problem, ProblemDocument
+from todo_api.http.problem import Problem, ProblemDocument
 
 DOCUMENT = TypeAdapter(ProblemDocument)
 

@@ -12,7 +12,8 @@ from todo_api.database.engines import Database
 from todo_api.database.owners import LOCAL
 from todo_api.http.gate import Check
 from todo_api.http.headers import OPEN_PATHS
-from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin, Problem
+from todo_api.http.problem import Problem
+from todo_api.http.problems import Misdirected, NotLocal, OtherOrigin
 from todo_api.settings import Settings
 
 _LOCAL_NAMES = (b"127.0.0.1", b"localhost", b"[::1]")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, overload
 
-from sqlalchemy import ColumnElement, Executable, Row, UpdateBase
+from sqlalchemy import Executable, Row, UpdateBase
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import select
@@ -20,10 +20,11 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 from todo_api.database.counters import Counted
 from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
-from todo_api.database.statements import delete_one, insert_rows, key_values, select_one, update_one
+from todo_api.database.rows import Rows
+from todo_api.database.statements import delete_one, expressions_of, insert_rows, key_values, select_one, update_one
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
-from todo_api.single_model.changes import changes_of, stamp_new
-from todo_api.single_model.table import Table, column, make
+from todo_api.single_model.changes import stamp_new
+from todo_api.single_model.table import Table, column
 
 T = TypeVar("T", bound=Table)
 R = TypeVar("R")
@@ -58,14 +59,13 @@ class Session:
         self._new: dict[int, Table] = {}
         self._deleted: dict[int, Table] = {}
         """Rows to insert and to delete with the next flush, by their identity in Python."""
-        self._rows: dict[tuple[type[Table], int], tuple[Any, dict[str, Any]]] = {}
-        """Each row that this session knows, with its values in the database."""
+        self._rows = Rows()
 
     async def get(self, entity: type[T], ident: int) -> T | None:
         """The row with this id; None when there is none."""
-        if known := self._rows.get((entity, ident)):
-            row: T = known[0]
-            return row
+        known: T | None = self._rows.find(entity, ident)
+        if known is not None:
+            return known
         statement: Any = select_one(entity)
         found: Result[T] = await self.exec(statement, params={"row_id": ident})
         return found.first()
@@ -84,13 +84,13 @@ class Session:
         found = await self._execute(*of_owner(self.owner, statement, params))
         entity, is_scalar = shape_of(statement)
         if entity is not None:
-            return Result([self._known(entity, each._asdict()) for each in found.rows], found.changed)
+            return Result([self._rows.read(entity, each._asdict()) for each in found.rows], found.changed)
         return Result([each[0] for each in found.rows] if is_scalar else found.rows, found.changed)
 
     def add(self, instance: Table) -> None:
         """Insert a row with the next flush. A member may be an SQL expression, which the database works out."""
         stamp(instance, self.owner)
-        if (type(instance), instance.__dict__.get("id")) not in self._rows:
+        if instance not in self._rows:
             self._new[id(instance)] = instance
 
     def add_all(self, instances: Iterable[Table]) -> None:
@@ -100,7 +100,7 @@ class Session:
     async def delete(self, instance: Table) -> None:
         """Delete a row of this session with the next flush."""
         check(instance, self.owner)
-        if (type(instance), instance.__dict__.get("id")) not in self._rows:
+        if instance not in self._rows:
             raise InvalidRequestError("only a row that this session has read or written can be deleted")
         self._deleted[id(instance)] = instance
 
@@ -109,14 +109,14 @@ class Session:
         if self._new:
             new, self._new = self._new, {}
             await self._insert([*new.values()])
-        for row, stored in [*self._rows.values()] if self._rows else ():
-            if id(row) not in self._deleted and (changes := changes_of(row, stored)):
-                await self._update(row, stored, changes)
+        for row, changes in self._rows.changed():
+            if id(row) not in self._deleted:
+                await self._update(row, changes)
         while self._deleted:
             _, row = self._deleted.popitem()
-            _, stored = self._rows.pop((type(row), row.id))  # type: ignore[attr-defined]  # every table has an id
             await self._number(row)
-            await self._write_one(delete_one(type(row)), key_values(type(row), stored))
+            await self._write_one(delete_one(type(row)), key_values(type(row), self._rows.stored(row)))
+            self._rows.forget(row)
 
     async def commit(self) -> None:
         """Flush, and end the endpoint's part. The database commits when the answer is rendered; a dry run is undone."""
@@ -125,7 +125,7 @@ class Session:
 
     async def rollback(self) -> None:
         """Undo what was flushed, and forget every row."""
-        self._new, self._deleted, self._rows = {}, {}, {}
+        self._new, self._deleted, self._rows = {}, {}, Rows()
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             await transaction.rollback()
@@ -153,17 +153,18 @@ class Session:
             if statement.is_update:
                 restricted = restricted.values(change=number)  # type: ignore[attr-defined]  # it is an update
         found = await self._execute(restricted, values)
-        if known := [ident for entity, ident in self._rows if entity is table]:
+        if known := self._rows.ids(table):
             await self._read_again(table, known)
         return Result(found.rows, found.changed)
 
     async def _read_again(self, table: Any, idents: list[int]) -> None:
         """Bring the rows of this session up to date after a change of many."""
-        before = {ident: self._rows.pop((table, ident)) for ident in idents}
+        before = {ident: self._rows.find(table, ident) for ident in idents}
+        for row in before.values():
+            self._rows.forget(row)
         for row in await self.exec(select(table).where(column(table, "id").in_(idents))):
-            old, _ = before[row.id]
-            old.__dict__.update({name: row.__dict__[name] for name in table.model_fields})
-            self._rows[table, row.id] = (old, dict(old.__dict__))
+            before[row.id].__dict__.update({name: row.__dict__[name] for name in table.model_fields})
+            self._rows.add(before[row.id])
 
     async def _execute(self, statement: Executable, values: Values) -> Found:
         return await (await self._begin()).execute(statement, values)
@@ -177,28 +178,19 @@ class Session:
             self._transaction = await self._transactions.begin(self.owner)
         return self._transaction
 
-    def _known(self, entity: type[Table], values: dict[str, Any]) -> Table:
-        """The object of a row: the one that this session has already, or a new one."""
-        key = (entity, values["id"])
-        if key not in self._rows:
-            row = make(entity, values)
-            self._rows[key] = (row, dict(row.__dict__))
-        known: Table = self._rows[key][0]
-        return known
-
     async def _insert(self, rows: list[Table]) -> None:
         """Insert rows in their order; those of one class in one statement, unless they have SQL expressions."""
         while rows:
-            table, expressions = type(rows[0]), _expressions(rows[0])
+            table, expressions = type(rows[0]), expressions_of(rows[0])
             same = [rows.pop(0)]
-            while rows and not expressions and type(rows[0]) is table and not _expressions(rows[0]):
+            while rows and not expressions and type(rows[0]) is table and not expressions_of(rows[0]):
                 same.append(rows.pop(0))
             values = [await self._values_of(row, expressions) for row in same]
             statement = insert_rows(table, tuple(expressions.items()))
             found = await self._execute(statement, values if len(values) > 1 else values[0])
             for row, made in zip(same, found.rows, strict=True):
                 row.__dict__.update(made._mapping)
-                self._rows[table, row.id] = (row, dict(row.__dict__))  # type: ignore[attr-defined]  # every table has one
+                self._rows.add(row)
 
     async def _values_of(self, row: Table, expressions: Mapping[str, Any]) -> dict[str, Any]:
         stamp_new(row)
@@ -207,15 +199,15 @@ class Session:
         values = {name: row.__dict__[name] for name in type(row).model_fields if name not in ("id", *expressions)}
         return values | {THIS_OWNER.key: self.owner} if expressions else values
 
-    async def _update(self, row: Table, stored: dict[str, Any], changes: dict[str, Any]) -> None:
+    async def _update(self, row: Table, changes: dict[str, Any]) -> None:
         if "owner" in changes:
             raise NotIsolatedError("a row stays its owner's")
         if number := await self._number(row):
             changes["change"] = number
-        key = key_values(type(row), stored)
+        key = key_values(type(row), self._rows.stored(row))
         await self._write_one(update_one(type(row), tuple(changes)), changes | key)
         row.__dict__.update(changes)
-        stored.update(changes)
+        self._rows.add(row)
 
     async def _number(self, row: Table) -> int | None:
         """The number that a change of this row gets; None for a table whose changes are not numbered."""
@@ -231,11 +223,6 @@ class Session:
             soonest = asyncio.get_running_loop().time() + COMMIT_TIME
             if deadline < soonest:
                 self._deadline.reschedule(soonest)
-
-
-def _expressions(row: Table) -> dict[str, ColumnElement[Any]]:
-    """The members that are SQL expressions."""
-    return {name: value for name, value in row.__dict__.items() if isinstance(value, ColumnElement)}
 
 
 _INSTEAD = {

@@ -48,3 +48,8 @@ def _key_names(table: type[Table]) -> Sequence[str]:
 
 def _key(table: type[Table]) -> list[ColumnElement[bool]]:
     return [table.__table__.c[name] == bindparam(f"row_{name}") for name in _key_names(table)]
+
+
+def expressions_of(row: Table) -> dict[str, ColumnElement[Any]]:
+    """The members that are SQL expressions."""
+    return {name: value for name, value in row.__dict__.items() if isinstance(value, ColumnElement)}

@@ -14,7 +14,8 @@ from sqlmodel import col, select
 
 from todo_api.database.owners import THIS_OWNER
 from todo_api.database.session import Session
-from todo_api.http.problems import Invalid, InvalidValue
+from todo_api.http.problem import InvalidValue
+from todo_api.http.problems import Invalid
 from todo_api.models import TodoItem
 from todo_api.single_model.changes import changes_of_many
 from todo_api.single_model.fields import MAX_INTEGER, Id

@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from fastapi import Request
 
-from todo_api.http.problems import Invalid, InvalidValue, NotModified, PreconditionFailed, PreconditionRequired
+from todo_api.http.problem import InvalidValue
+from todo_api.http.problems import Invalid, NotModified, PreconditionFailed, PreconditionRequired
 
 _TAG = r'(?:W/)?"[!#-~]*"'
 _FIELD = re.compile(rf"\*|{_TAG}([ \t]*,[ \t]*{_TAG})*")

@@ -9,7 +9,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from todo_api.http.problems import ProblemResponse
+from todo_api.http.problem import ProblemResponse
 
 
 class _Cors(CORSMiddleware):

@@ -12,17 +12,8 @@ from starlette.exceptions import HTTPException
 from todo_api.database.schema import SchemaChangedError, StartupError
 from todo_api.http import problems
 from todo_api.http.methods import allowed_methods
-from todo_api.http.problems import (
-    MAX_ERRORS,
-    Internal,
-    Invalid,
-    InvalidValue,
-    Malformed,
-    NotFound,
-    NotModified,
-    ProblemResponse,
-    Unavailable,
-)
+from todo_api.http.problem import InvalidValue, ProblemResponse
+from todo_api.http.problems import MAX_ERRORS, Internal, Invalid, Malformed, NotFound, NotModified, Unavailable
 from todo_api.logs import CAUSE
 
 

@@ -13,7 +13,8 @@ from todo_api.database.schema import StartupError
 from todo_api.http.bodies import JSON, MERGE_PATCH
 from todo_api.http.headers import DRY_RUN, check_head, complete, request_id_of
 from todo_api.http.methods import allowed_methods
-from todo_api.http.problems import Internal, Problem, ProblemResponse
+from todo_api.http.problem import Problem, ProblemResponse
+from todo_api.http.problems import Internal
 from todo_api.logs import CAUSE, log_request
 
 Check = Callable[[Scope], Problem | None]

@@ -6,7 +6,8 @@ from secrets import token_hex
 
 from starlette.types import Scope
 
-from todo_api.http.problems import HeadTooLarge, Problem
+from todo_api.http.problem import Problem
+from todo_api.http.problems import HeadTooLarge
 
 MAX_HEAD_SIZE = 8 * 1024
 """Bytes that the target and the fields of a request may have."""

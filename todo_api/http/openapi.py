@@ -11,14 +11,13 @@ from pydantic import TypeAdapter
 from todo_api.database.owners import owned_tables
 from todo_api.http.bodies import JSON, body_types
 from todo_api.http.headers import MAX_HEAD_SIZE, OPEN_PATHS
+from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
     HeadTooLarge,
     InsufficientScope,
     Internal,
     Invalid,
-    InvalidValue,
     Malformed,
-    ProblemDocument,
     TooLarge,
     Unauthorized,
     Unavailable,

@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import params
 
-from todo_api.http.problems import Problem
+from todo_api.http.problem import Problem
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from todo_api.http.bodies import JSON, MERGE_PATCH
+from todo_api.http.problem import Problem, ProblemResponse, describe
 from todo_api.http.problems import (
     InsufficientScope,
     Internal,
@@ -10,12 +11,9 @@ from todo_api.http.problems import (
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
-    Problem,
-    ProblemResponse,
     TooMany,
     Unauthorized,
     Unavailable,
-    describe,
 )
 
 Responses = dict[int | str, dict[str, Any]]

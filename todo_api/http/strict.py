@@ -6,11 +6,8 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 from fastapi import Request
 
-from todo_api.http.problems import (
-    Invalid,
-    InvalidValue,
-    did_you_mean,
-)
+from todo_api.http.problem import InvalidValue, did_you_mean
+from todo_api.http.problems import Invalid
 
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:

@@ -9,7 +9,8 @@ from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
-from todo_api.http.problems import Invalid, InvalidValue, TooMany
+from todo_api.http.problem import InvalidValue
+from todo_api.http.problems import Invalid, TooMany
 from todo_api.queries.query import Query, restricted
 from todo_api.single_model.bodies import Changes
 from todo_api.single_model.changes import changes_of_many

@@ -20,9 +20,11 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
 from todo_api.http.bodies import JSON
-from todo_api.http.problems import Invalid, InvalidValue
+from todo_api.http.problem import InvalidValue
+from todo_api.http.problems import Invalid
 from todo_api.queries.filters import filters_of
-from todo_api.queries.pages import Selection, find, orders
+from todo_api.queries.page_statements import Selection, orders
+from todo_api.queries.pages import find
 from todo_api.queries.query import Query, Shape, restricted
 from todo_api.queries.sorting import TEXT_LENGTH, Term, read_sort, sortables
 from todo_api.single_model.fields import Digits, TrueOrFalse

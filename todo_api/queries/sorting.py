@@ -18,7 +18,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlmodel import AutoString
 
-from todo_api.http.problems import Invalid, InvalidValue, did_you_mean
+from todo_api.http.problem import InvalidValue, did_you_mean
+from todo_api.http.problems import Invalid
 from todo_api.queries.filters import BesideIndex, Sortable, filters_of
 from todo_api.single_model.fields import Text
 from todo_api.single_model.table import Table, column, member_names

@@ -7,7 +7,7 @@ from sqlalchemy import Index
 from sqlmodel import Field
 
 from todo_api.database.counters import Counted
-from todo_api.queries.filters import AtLeast, Equals, OneOf
+from todo_api.queries.comparisons import AtLeast, Equals, OneOf
 from todo_api.single_model.columns import BIG_INTEGER
 from todo_api.single_model.fields import MAX_INTEGER, Id, Line
 from todo_api.single_model.marks import ServerSet
