@@ -30,6 +30,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         http="todo_api.server:Protocol",
         ws="none",
         server_header=False,
+        proxy_headers=False,  # who is trusted, and with what, is our own setting
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=settings.shutdown_timeout,
     )

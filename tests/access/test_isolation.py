@@ -23,7 +23,7 @@ from tests.databases import ROOT, SQLite
 from todo_api.access.tokens import AccessToken
 from todo_api.database.engines import Database, parse_url
 from todo_api.database.owners import ALL_OWNERS, NotIsolatedError
-from todo_api.database.session import Session, open_session
+from todo_api.database.session import Session
 from todo_api.models import TodoItem
 from todo_api.single_model.fields import MAX_INTEGER
 
@@ -278,7 +278,7 @@ def on_a_session(database_url: str, owner: str, work: Callable[[Session], Any]) 
     async def run() -> Any:
         database = Database(parse_url(database_url))
         try:
-            async with open_session(database.writer, owner) as session:
+            async with Session(database.writer, owner) as session:
                 return await work(session)
         finally:
             await database.dispose()

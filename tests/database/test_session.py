@@ -13,7 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tests.databases import Backend
 from todo_api.database.engines import Database, parse_url
-from todo_api.database.session import Session, open_session
+from todo_api.database.session import Session
 from todo_api.models import TodoItem
 from todo_api.single_model.fields import utc_now
 
@@ -30,7 +30,7 @@ def new_todo(task: str, priority: int = 0) -> TodoItem:
 async def ours(url: str) -> AsyncIterator[Session]:
     database = Database(parse_url(url))
     try:
-        async with open_session(database.writer, "alice") as session:
+        async with Session(database.writer, "alice") as session:
             yield session
     finally:
         await database.dispose()
@@ -291,7 +291,7 @@ def run(backend: Backend, *works: Callable[[Session], Awaitable[Any]], dry_run: 
         found = []
         try:
             for work in works:
-                async with open_session(database.writer, "alice", dry_run=dry_run) as session:
+                async with Session(database.writer, "alice", dry_run=dry_run) as session:
                     found.append(await work(session))
         finally:
             await database.dispose()

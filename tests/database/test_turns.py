@@ -13,7 +13,7 @@ from sqlmodel import select
 from tests.databases import Backend
 from tests.servers import PATIENCE, Call, at_once, serving
 from todo_api.database.engines import Database, parse_url
-from todo_api.database.session import open_session
+from todo_api.database.session import Session
 from todo_api.models import TodoItem
 
 
@@ -89,7 +89,7 @@ def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, sql
 
 def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlite_backend: Backend) -> None:
     async def write(database: Database, task: str, *, keep: bool = True) -> None:
-        async with open_session(database.writer, "alice") as session:
+        async with Session(database.writer, "alice") as session:
             session.add(TodoItem(task=task, position=1))
             await (session.commit() if keep else session.flush())
 
@@ -100,7 +100,7 @@ def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlit
             for keep in (True, False):
                 first = asyncio.create_task(write(database, "lost"))
                 await asyncio.sleep(0)
-                second = open_session(database.writer, "alice")
+                second = Session(database.writer, "alice")
                 session = await second.__aenter__()
                 session.add(TodoItem(task="lost as well", position=1))
                 await (session.commit() if keep else session.flush())
@@ -110,7 +110,7 @@ def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlit
                 with pytest.raises((sqlite3.Error, ConnectionError)):
                     await first
                 await write(database, "kept")
-            async with open_session(database.reader, "alice") as session:
+            async with Session(database.reader, "alice") as session:
                 kept = (await session.exec(select(TodoItem.task))).all()
             assert kept == ["kept", "kept"]
         finally:

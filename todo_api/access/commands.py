@@ -16,7 +16,7 @@ from todo_api.database.counters import Counted
 from todo_api.database.engines import Database
 from todo_api.database.owners import ALL_OWNERS, Owned, owned_tables
 from todo_api.database.schema import StartupError, connect, one_line
-from todo_api.database.session import Session, open_session
+from todo_api.database.session import Session
 from todo_api.settings import Settings
 from todo_api.single_model.changes import changes_of_many
 
@@ -76,7 +76,7 @@ async def _session(settings: Settings) -> AsyncIterator[Session]:
     try:
         async with connect(database.engine):
             pass  # it can be reached
-        async with open_session(database.writer, ALL_OWNERS) as session:
+        async with Session(database.writer, ALL_OWNERS) as session:
             if session.dialect == "postgresql":
                 await session.exec(select(func.set_config("statement_timeout", "0", True)))
             yield session

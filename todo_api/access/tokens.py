@@ -11,7 +11,7 @@ from sqlalchemy import bindparam
 from sqlmodel import Field, col, select
 
 from todo_api.database.owners import ALL_OWNERS, Owned
-from todo_api.database.session import open_session
+from todo_api.database.session import Session
 from todo_api.database.transactions import Transactions
 from todo_api.http.problems import InsufficientScope, Unauthorized
 from todo_api.single_model.columns import BIG_INTEGER
@@ -72,7 +72,7 @@ class TokenCallers:
         return owner
 
     async def _find(self, token: str) -> Any:
-        async with open_session(self._transactions, ALL_OWNERS, seconds=self._timeout) as session:
+        async with Session(self._transactions, ALL_OWNERS, seconds=self._timeout) as session:
             return (await session.exec(_BY_DIGEST, params={"digest": digest(token)})).first()
 
 

@@ -7,9 +7,9 @@ the database commits when the answer has been rendered. It is a class of its own
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
-from typing import Any, NoReturn, TypeVar, TypeVarTuple, overload
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any, NoReturn, Self, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import Executable, Row, UpdateBase
 from sqlalchemy.exc import InvalidRequestError
@@ -35,16 +35,14 @@ COMMIT_TIME = 1.0
 
 
 class Session:
-    """What an endpoint does with the database. Use it by `open_session`, which commits or undoes in the end."""
+    """What an endpoint does with the database: `async with Session(…) as session`.
+
+    The end of the block commits what the endpoint has committed, and undoes all else. After so many seconds, counted
+    from the first statement, the block ends with TimeoutError.
+    """
 
     def __init__(
-        self,
-        transactions: Transactions,
-        owner: str,
-        *,
-        dry_run: bool = False,
-        seconds: float | None = None,
-        deadline: asyncio.Timeout | None = None,
+        self, transactions: Transactions, owner: str, *, seconds: float | None = None, dry_run: bool = False
     ) -> None:
         if not owner:
             raise NotIsolatedError("this session has no owner")
@@ -52,14 +50,33 @@ class Session:
         self.dialect = transactions.dialect
         self._transactions = transactions
         self._transaction: Transaction | None = None
-        self._dry_run = dry_run
         self._seconds = seconds
-        self._deadline = deadline
+        self._dry_run = dry_run
+        self._deadline = asyncio.timeout(None)
         self._committed = False
         self._new: dict[int, Table] = {}
         self._deleted: dict[int, Table] = {}
         """Rows to insert and to delete with the next flush, by their identity in Python."""
         self._rows = Rows()
+
+    async def __aenter__(self) -> Self:
+        await self._deadline.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Commit what the endpoint has committed, and undo all else. Raises TimeoutError when the time is up."""
+        try:
+            try:
+                if kind is None:
+                    await self._finish()
+            finally:
+                await self.rollback()
+        except BaseException as failure:
+            await self._deadline.__aexit__(type(failure), failure, failure.__traceback__)
+            raise
+        await self._deadline.__aexit__(kind, error, traceback)
 
     async def get(self, entity: type[T], ident: int) -> T | None:
         """The row with this id; None when there is none."""
@@ -134,8 +151,7 @@ class Session:
         """The number that the changes of this owner get."""
         return await (await self._begin()).number(owner)
 
-    async def finish(self) -> None:
-        """Make permanent what the endpoint has committed."""
+    async def _finish(self) -> None:
         if self._committed and not self._dry_run and self._transaction is not None:
             self._leave_time()
             transaction, self._transaction = self._transaction, None
@@ -173,7 +189,7 @@ class Session:
         if self._committed:
             raise InvalidRequestError("commit() comes last in an endpoint: move this statement before it")
         if self._transaction is None:
-            if self._deadline is not None and self._deadline.when() is None and self._seconds is not None:
+            if self._seconds is not None and self._deadline.when() is None:
                 self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
             self._transaction = await self._transactions.begin(self.owner)
         return self._transaction
@@ -219,10 +235,9 @@ class Session:
 
     def _leave_time(self) -> None:
         """Put off a deadline that would come before a commit is answered."""
-        if self._deadline is not None and (deadline := self._deadline.when()) is not None:
-            soonest = asyncio.get_running_loop().time() + COMMIT_TIME
-            if deadline < soonest:
-                self._deadline.reschedule(soonest)
+        soonest = asyncio.get_running_loop().time() + COMMIT_TIME
+        if (deadline := self._deadline.when()) is not None and deadline < soonest:
+            self._deadline.reschedule(soonest)
 
 
 _INSTEAD = {
@@ -236,20 +251,3 @@ _INSTEAD = {
     "stream": "use exec with a limit",
 }
 """What to write instead of methods of AsyncSession that this session does not have."""
-
-
-@asynccontextmanager
-async def open_session(
-    transactions: Transactions, owner: str, *, seconds: float | None = None, dry_run: bool = False
-) -> AsyncIterator[Session]:
-    """A session that ends with this block: it commits what the endpoint has committed, and undoes all else.
-
-    After so many seconds, counted from its first statement, the block ends with TimeoutError.
-    """
-    async with asyncio.timeout(None) as deadline:
-        session = Session(transactions, owner, dry_run=dry_run, seconds=seconds, deadline=deadline)
-        try:
-            yield session
-            await session.finish()
-        finally:
-            await session.rollback()

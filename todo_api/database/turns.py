@@ -97,30 +97,36 @@ class _Turn:
             self._lock.release()
             raise
 
-    async def end(self, group: _Group, *, keep: bool, nested: bool) -> None:
-        """End a write, let the next one begin, and wait for the commit of the group."""
+    async def end(self, group: _Group, *, keep: bool, nested: bool, clean: bool) -> None:
+        """End a write, let the next one begin, and wait for the commit of the group.
+
+        Nothing of a write is undone that is `clean`: it has written nothing.
+        """
+        done: Future[None] | None = None
         try:
             if self.group is not group:
                 if keep:
                     raise UNDONE
                 return
-            if not keep and not nested:
+            if not keep and not clean and not nested:
                 self.group = None  # the write was alone
                 await group.connection.rollback()
                 return
-            if not keep:
+            if not keep and not clean:
                 await self._try(group, group.connection.undo)
             group.wrote = group.wrote or keep
-            done = asyncio.get_running_loop().create_future()
-            group.ended.append(done)
+            if keep or nested:
+                done = asyncio.get_running_loop().create_future()
+                group.ended.append(done)
         finally:
             self._lock.release()
         if group.commit is None:
             group.commit = asyncio.create_task(self._commit(group))
-        while not done.done():
+        while done is not None and not done.done():
             with suppress(CancelledError):  # only the commit is left, and the answer depends on it
                 await asyncio.shield(done)
-        done.result()
+        if done is not None:
+            done.result()
 
     async def fail(self, group: _Group, error: BaseException) -> None:
         """Give up a group: nothing of it was kept."""
@@ -201,4 +207,5 @@ class Write:
             for owner in self._counted:
                 self._group.numbers.pop(owner, None)
         # What this write saw of others in its group may be in its answer, so it waits for their commit in any case.
-        await self._turn.end(self._group, keep=keep, nested=self._nested)
+        clean = not (self._wrote or self._counted)
+        await self._turn.end(self._group, keep=keep, nested=self._nested, clean=clean)

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from fastapi import Path
+from fastapi import Path, Request
 
 from todo_api.http.parts import Part
 from todo_api.http.problems import NotFound
-from todo_api.http.routing import SessionDep
+from todo_api.http.routing import session_of
 from todo_api.single_model.fields import Digits, Id
 from todo_api.single_model.table import Table
 
@@ -28,8 +28,9 @@ def _loader(table: type[Table]) -> Callable[..., Any]:
     noun = table.noun
     described = Path(alias=f"{noun}_id", description=f"The id of the {noun}.", examples=[1])
 
-    async def load(row_id: Annotated[Id, Digits, described], session: SessionDep) -> Table:
-        row = await session.get(table, row_id)
+    # The session out of the request: a dependency of a dependency costs 15 µs.
+    async def load(row_id: Annotated[Id, Digits, described], request: Request) -> Table:
+        row = await session_of(request).get(table, row_id)
         if row is None:
             raise NotFound(f"There is no {noun} with this id.")
         return row

@@ -48,6 +48,7 @@ class Gate:
             problem = next((problem for check in self.checks if (problem := check(scope))), None)
             await (ProblemResponse(problem) if problem else self.inner)(scope, receive, answer.send)
         finally:
+            del scope[_ANSWER]  # which holds the scope: garbage collection would have to find both
             log_request(scope, answer.status, started)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from itertools import chain
-from secrets import token_hex
+from random import getrandbits
 
 from starlette.types import Scope
 
@@ -33,7 +33,7 @@ DRY_RUN = "todo_api.dry_run"
 
 
 def new_request_id() -> str:
-    return token_hex(16)
+    return f"{getrandbits(128):032x}"  # no secret, and a tenth of the price of one
 
 
 def complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:

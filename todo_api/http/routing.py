@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
-from todo_api.database.session import Session, open_session
+from todo_api.database.session import Session
 from todo_api.http.bodies import MAX_BODY_SIZE, check_media_type, limited
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
@@ -105,7 +105,7 @@ class Route(APIRoute):
             database: Database = request.state.database
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
-            async with open_session(transactions, owner, seconds=database.timeout, dry_run=dry_run) as session:
+            async with Session(transactions, owner, seconds=database.timeout, dry_run=dry_run) as session:
                 request.scope[SESSION] = session
                 response = await answer(request)
                 _add_headers(response, request)
@@ -164,10 +164,14 @@ def _add_headers(response: Response, request: Request) -> None:
             response.headers["Location"] = f"{request.scope['path']}/{row.id}"
 
 
-async def find_session(request: Request) -> Session:
-    """The session of the request, for its caller's rows. The endpoint commits; the route undoes all else."""
+def session_of(request: Request) -> Session:
+    """The session of a request, for its caller's rows. The endpoint commits; the route undoes all else."""
     session: Session = request.scope[SESSION]
     return session
 
 
-SessionDep = Annotated[Session, Depends(find_session)]
+async def _find_session(request: Request) -> Session:
+    return session_of(request)
+
+
+SessionDep = Annotated[Session, Depends(_find_session)]

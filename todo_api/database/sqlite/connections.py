@@ -106,7 +106,6 @@ class InPlaceWrites(_InPlace):
         self._in_savepoint = False
         try:
             await greenlet_spawn(self._begin)
-            self._revision.check(self._first(CURRENT))
         except BaseException:
             self._drop()
             raise
@@ -115,7 +114,10 @@ class InPlaceWrites(_InPlace):
         self._open().begin()
 
     async def number(self, owner: str) -> int:
-        number: int = self._first(_COUNT, owner, self._revision.expected)
+        number: int | None = self._first(_COUNT, owner, self._revision.expected)
+        if number is None:
+            self._revision.check(self._first(CURRENT))
+            raise sqlite3.OperationalError("the schema changed while a change was numbered")
         return number
 
     async def execute(self, statement: Executable, values: Values) -> Found:
