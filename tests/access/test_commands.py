@@ -47,6 +47,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert option in shown
 
 
+@pytest.mark.slow
 def test_processes_started_at_once_on_an_empty_database_all_serve(folder: Path, backend: Backend) -> None:
     url = backend.empty()
     with ExitStack() as stack:
@@ -76,6 +77,7 @@ def test_a_server_by_hand_serves_a_migrated_database(folder: Path, sqlite_backen
         assert client.get("/todos").json() == []
 
 
+@pytest.mark.slow
 def test_a_server_by_hand_refuses_a_database_that_is_not_migrated(backend: Backend) -> None:
     refused = run("uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=backend.empty())
 
@@ -142,6 +144,7 @@ def test_an_option_out_of_its_range_is_refused_by_its_name(
     assert f"error: argument {arguments[0]}: Input should be" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_server_whose_port_is_taken_does_not_say_that_it_serves(sqlite_backend: SQLite) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

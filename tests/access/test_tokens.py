@@ -327,6 +327,7 @@ def test_a_read_is_one_search_of_an_index_and_its_token_another(
             assert [step.split()[0] for step in plan] == ["SEARCH"], (statement, plan)
 
 
+@pytest.mark.slow
 def test_a_real_server_lets_a_token_in_while_it_is_valid_and_logs_none(folder: Path, sqlite_backend: SQLite) -> None:
     settings = {"TODO_DATABASE_URL": sqlite_backend.migrated(), "TODO_AUTH": "token"}
     with serving(folder, "todo_api", "--host", "0.0.0.0", "--port", "0", **settings) as (server, client):  # noqa: S104

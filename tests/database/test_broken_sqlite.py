@@ -19,6 +19,8 @@ import pytest
 from tests.databases import SQLite
 from tests.servers import Call, Server, at_once, serving
 
+pytestmark = pytest.mark.slow  # each starts a server of its own
+
 
 @pytest.fixture
 def database(sqlite_backend: SQLite) -> Path:
@@ -67,7 +69,6 @@ def test_a_deleted_database_is_refused_and_not_made_anew(folder: Path, database:
         assert not database.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("first", ["GET", "PUT"])
 def test_a_replaced_database_is_served_from_then_on(
     folder: Path, database: Path, sqlite_backend: SQLite, first: str
@@ -184,7 +185,6 @@ def test_a_request_waits_for_a_database_that_another_process_has_for_itself(
             assert [answer.result().json()["task"] for answer in answers] == ["Other"] * 4
 
 
-@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_when_the_database_is_replaced_under_load(
     folder: Path, database: Path, sqlite_backend: SQLite
 ) -> None:
@@ -208,7 +208,6 @@ def test_nothing_acknowledged_is_lost_when_the_database_is_replaced_under_load(
     assert sorted(chain.from_iterable(map(tasks, [*files, database]))) == sorted(acknowledged)
 
 
-@pytest.mark.slow
 def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, database: Path) -> None:
     with serving_one_todo(folder, database) as (server, client):
         for suffix in ("-wal", "-shm"):
@@ -282,7 +281,6 @@ def check_that_it_is_written_to_again(client: httpx.Client, server: Server, data
     assert [task for task in tasks(database) if task != "perhaps"] == ["Buy bread", "after"]
 
 
-@pytest.mark.slow
 def test_a_file_that_turns_read_only_is_read_until_it_can_be_written_to(folder: Path, database: Path) -> None:
     with serving_one_todo(folder, database) as (server, client):
         with immutable(database, Path(f"{database}-wal")):
@@ -294,7 +292,6 @@ UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 
 """Before a command: without the right of root to write to what is read-only."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
 def test_a_file_that_was_read_only_at_the_start_is_written_to_once_it_may_be(
     folder: Path, database: Path, ended: signal.Signals
@@ -319,7 +316,6 @@ def small_disk(folder: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)  # noqa: S607  # by name, as of any system
 
 
-@pytest.mark.slow
 def test_a_full_disk_refuses_writes_serves_reads_and_loses_nothing(
     folder: Path, database: Path, small_disk: Path
 ) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import pytest
 from fastapi.testclient import TestClient
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
@@ -242,6 +243,7 @@ def test_integer_bounds_are_integers(client: TestClient) -> None:
     assert '"maximum":9007199254740991,' in client.get("/openapi.json").text
 
 
+@pytest.mark.slow
 def test_the_document_does_not_depend_on_the_process() -> None:
     documents = {
         subprocess.run(
