@@ -10,10 +10,11 @@ from todo_api.http.problems import Invalid, NotModified, PreconditionFailed, Pre
 
 _TAG = r'(?:W/)?"[!#-~]*"'
 _FIELD = re.compile(rf"\*|{_TAG}([ \t]*,[ \t]*{_TAG})*")
+_NAMES = {b"if-match": "If-Match", b"if-none-match": "If-None-Match"}
 
 
-def _parameter(name: str, description: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": f"^({_FIELD.pattern})$", "examples": ['"1"']}
+def _parameter(name: str, description: str, example: str = '"1"') -> dict[str, Any]:
+    schema = {"type": "string", "pattern": f"^({_FIELD.pattern})$", "examples": [example]}
     return {"name": name, "in": "header", "description": description, "schema": schema}
 
 
@@ -23,6 +24,7 @@ IF_MATCH = _parameter(
     "The `ETag` of the version that you change, several of them, or `*`. When there is another version by now, the"
     " answer is 412 and nothing is changed.",
 )
+IF_MATCH_ANY = _parameter("If-Match", "`*`, where the server asks for `If-Match` with each change.", "*")
 IF_NONE_MATCH = _parameter(
     "If-None-Match",
     "The `ETag` of the version that you have. While it is the present one, the answer is 304, without a body.",
@@ -42,41 +44,45 @@ def entity_tag(row: Versioned) -> str:
     return f'"{row.version}"'
 
 
-def check_preconditions(request: Request, row: Versioned) -> None:
-    """Evaluate the preconditions of a request for the row of its path."""
-    if request.method in ("GET", "HEAD"):
-        _check_if_none_match(request, row)
-    else:
-        _check_if_match(request, row)
+def check_preconditions(request: Request, row: Versioned | None, *, required: bool) -> None:
+    """Evaluate If-Match and If-None-Match for the row of the path, or for a collection, which has no tag.
 
-
-def _check_if_match(request: Request, row: Versioned) -> None:
-    """Raise PreconditionFailed (412), with the row as it is, when the client knows another version of it.
-
-    A weak tag matches nothing, as section 13.1.1 has it. PreconditionRequired (428) without the field, where the
-    settings ask for it.
+    Raises PreconditionFailed (412), with the row as it is now, NotModified (304) for GET, and PreconditionRequired
+    (428) when a change comes without If-Match and the settings ask for it. A weak tag matches If-None-Match alone.
     """
-    tags = _read_tags(request, "If-Match")
-    if not tags:
-        if request.state.require_if_match:
-            raise PreconditionRequired("Send If-Match with the ETag of what you change.")
-    elif not tags & {"*", entity_tag(row)}:
-        raise PreconditionFailed(row.model_dump(mode="json"), entity_tag(row))
+    fields = _read_tags(request)
+    if b"if-match" not in fields and required and request.state.require_if_match:
+        sent = "If-Match: *" if row is None else "If-Match with the ETag of what you change"
+        raise PreconditionRequired(f"Send {sent}.")
+    if not fields:
+        return
+    tag = None if row is None else entity_tag(row)
+    present = {"*", tag}
+    if not fields.get(b"if-match", present) & present:
+        raise _failed(row, "It is in another version than If-Match names.")
+    if fields.get(b"if-none-match", set()) & {*present, f"W/{tag}"}:
+        if request.method in ("GET", "HEAD"):
+            raise NotModified(tag)
+        raise _failed(row, "It is there, and If-None-Match says that it must not be.")
 
 
-def _check_if_none_match(request: Request, row: Versioned) -> None:
-    """Raise NotModified (304) when the client has this version; a weak tag will do, as section 13.1.2 has it."""
-    tag = entity_tag(row)
-    if _read_tags(request, "If-None-Match") & {"*", tag, f"W/{tag}"}:
-        raise NotModified(tag)
+def _failed(row: Versioned | None, detail: str) -> PreconditionFailed:
+    if row is None:
+        return PreconditionFailed("A list has no ETag: only If-Match: * holds for it.")
+    return PreconditionFailed(detail, row.model_dump(mode="json"), entity_tag(row))
 
 
-def _read_tags(request: Request, name: str) -> set[str]:
-    """The tags of a field, which may come in several lines; none when it is absent."""
-    lines = request.headers.getlist(name)
-    if not lines:
-        return set()
-    field = ", ".join(lines)
+def _read_tags(request: Request) -> dict[bytes, set[str | None]]:
+    """The tags of each field that was sent, perhaps in several lines."""
+    lines: dict[bytes, list[str]] = {}
+    for name, value in request.scope["headers"]:
+        if name in _NAMES:
+            lines.setdefault(name, []).append(value.decode("latin-1"))
+    return {name: _tags_of(name, ", ".join(values)) for name, values in lines.items()}
+
+
+def _tags_of(name: bytes, field: str) -> set[str | None]:
     if not _FIELD.fullmatch(field):
-        raise Invalid([InvalidValue(pointer=name, detail='must be tags such as "1", or *', code="entity_tag")])
+        detail = 'must be tags such as "1", or *'
+        raise Invalid([InvalidValue(pointer=_NAMES[name], detail=detail, code="entity_tag")])
     return set(re.findall(rf"\*|{_TAG}", field))

@@ -80,16 +80,17 @@ class TooMany(Problem):
 
 
 class PreconditionFailed(Problem):
-    """The resource is not in the version that `If-Match` names; nothing was changed.
+    """The resource is not as `If-Match` or `If-None-Match` says; nothing was changed.
 
-    `current` is the resource as it is now and `ETag` its tag: make the change anew from there, and send that tag.
+    `current` is the resource as it is now and `ETag` its tag: make the change anew from there, and send that tag. A
+    list has neither.
     """
 
     status, title, type = 412, "Precondition failed", "/problems/precondition-failed"
 
-    def __init__(self, current: Mapping[str, Any], entity_tag: str) -> None:
-        super().__init__("It is in another version than If-Match names.", headers={"ETag": entity_tag})
-        self.members = {"current": current}
+    def __init__(self, detail: str, current: Mapping[str, Any] | None = None, entity_tag: str = "") -> None:
+        super().__init__(detail, headers={"ETag": entity_tag} if entity_tag else None)
+        self.members = {} if current is None else {"current": current}
 
 
 class TooLarge(Problem):
@@ -182,8 +183,8 @@ class Unavailable(Problem):
 class NotModified(HTTPException):
     """304: the client has the present version. No error, so no problem document."""
 
-    def __init__(self, entity_tag: str) -> None:
-        super().__init__(304, headers={"ETag": entity_tag})
+    def __init__(self, entity_tag: str | None) -> None:
+        super().__init__(304, headers={"ETag": entity_tag} if entity_tag else None)
 
 
 router = APIRouter(include_in_schema=False)

@@ -76,7 +76,11 @@ _EXAMPLES = [
     InsufficientScope(),
     NotFound("There is no todo with this id."),
     TooMany(240),
-    PreconditionFailed({"id": 1, "task": "Buy milk", "complete": False, "version": 2}, '"2"'),
+    PreconditionFailed(
+        "It is in another version than If-Match names.",
+        {"id": 1, "task": "Buy milk", "complete": False, "version": 2},
+        '"2"',
+    ),
     PreconditionRequired("Send If-Match with the ETag of what you change."),
     Internal(),
     Unavailable(),

@@ -64,7 +64,8 @@ class Route(APIRoute):
         parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
         parameters = [each for part in parts.values() for each in part.parameters]
         options["responses"] = self._responses(endpoint, parts, options)
-        if row := next((name for name, part in parts.items() if part.is_row), None):
+        row = next((name for name, part in parts.items() if part.is_row), None)
+        if row is not None:
             parameters.append(IF_NONE_MATCH if self.is_safe else IF_MATCH)
         if not self.is_safe:
             parameters.append(_DRY_RUN_PARAMETER)
@@ -75,7 +76,8 @@ class Route(APIRoute):
         if options.get("status_code") == 204:
             options["response_class"] = Response
         options["operation_id"] = endpoint.__name__  # which SDKs take for their methods
-        super().__init__(path, _with_preconditions(endpoint, row), **options)
+        is_change = str(PreconditionRequired.status) in map(str, options["responses"])
+        super().__init__(path, _with_preconditions(endpoint, row, is_change=is_change), **options)
 
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
@@ -132,10 +134,9 @@ def _answers_row(endpoint: Callable[..., Any]) -> bool:
     return isinstance(answered, type) and issubclass(answered, Table) and is_versioned(answered)
 
 
-def _with_preconditions(endpoint: Callable[..., Any], row: str | None) -> Callable[..., Any]:
-    """The endpoint, called when the preconditions of the request hold for the parameter `row`."""
-    if row is None and not _answers_row(endpoint):
-        return endpoint
+def _with_preconditions(endpoint: Callable[..., Any], row: str | None, *, is_change: bool) -> Callable[..., Any]:
+    """The endpoint, called when the preconditions of the request hold for the parameter `row`, or for a collection."""
+    answers_row = _answers_row(endpoint)
     signature = inspect.signature(endpoint)
     declared = next((name for name, kind in _annotations(endpoint).items() if kind is Request), None)
     name = declared or "request_of_route"
@@ -143,9 +144,10 @@ def _with_preconditions(endpoint: Callable[..., Any], row: str | None) -> Callab
     @wraps(endpoint)
     async def call(**values: Any) -> Any:
         request: Request = values[name] if declared else values.pop(name)
-        if row is not None:
-            check_preconditions(request, values[row])
-        answered = request.scope[ROW] = await endpoint(**values)
+        check_preconditions(request, values[row] if row else None, required=is_change)
+        answered = await endpoint(**values)
+        if answers_row:
+            request.scope[ROW] = answered
         return answered
 
     if not declared:

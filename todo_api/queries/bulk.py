@@ -9,8 +9,9 @@ from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
+from todo_api.http.conditional import IF_MATCH_ANY
 from todo_api.http.problem import InvalidValue
-from todo_api.http.problems import Invalid, TooMany
+from todo_api.http.problems import Invalid, PreconditionFailed, PreconditionRequired, TooMany
 from todo_api.queries.query import Query, restricted
 from todo_api.single_model.bodies import Changes
 from todo_api.single_model.changes import changes_of_many
@@ -44,7 +45,8 @@ class BulkQuery(Query[T]):
 
     @classmethod
     def part(cls) -> dict[str, Any]:
-        return super().part() | {"problems": (TooMany,)}
+        problems = (TooMany, PreconditionFailed, PreconditionRequired)
+        return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems}
 
     async def delete(self, session: Session) -> Affected:
         """Delete all rows that match; the caller commits. Raises Invalid without a filter, TooMany over the limit."""
