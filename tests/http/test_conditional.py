@@ -125,3 +125,52 @@ def test_a_server_may_ask_for_the_version_with_each_change(strict_client: TestCl
         assert refused.status_code == 428
         assert refused.headers["content-type"] == "application/problem+json"
         assert strict_client.request(method, "/todos/1", json=body, headers={"if-match": version}).status_code == status
+
+
+PRECONDITIONS: dict[str, tuple[str, str, dict[str, str], int]] = {
+    "a read of another version": ("GET", "/todos/1", {"if-match": '"9"'}, 412),
+    "a head of another version": ("HEAD", "/todos/1", {"if-match": '"9"'}, 412),
+    "a read of this version": ("GET", "/todos/1", {"if-match": '"1"'}, 200),
+    "an update of what must not be": ("PUT", "/todos/1", {"if-none-match": "*"}, 412),
+    "an update unless it is this version": ("PATCH", "/todos/1", {"if-none-match": '"1"'}, 412),
+    "an update unless it is weakly this version": ("PATCH", "/todos/1", {"if-none-match": 'W/"1"'}, 412),
+    "an update unless it is another version": ("PUT", "/todos/1", {"if-none-match": '"9"'}, 200),
+    "a delete of what must not be": ("DELETE", "/todos/1", {"if-none-match": "*"}, 412),
+    "a move of what must not be": ("POST", "/todos/1/move", {"if-none-match": '"1"'}, 412),
+    "a create in a list of a tag": ("POST", "/todos", {"if-match": '"99"'}, 412),
+    "a create in a list that is": ("POST", "/todos", {"if-match": "*"}, 201),
+    "a create in a list that must not be": ("POST", "/todos", {"if-none-match": "*"}, 412),
+    "many in a list of a tag": ("POST", "/todos/bulk", {"if-match": '"99"'}, 412),
+    "a change of many in a list of a tag": ("PATCH", "/todos?ids=1", {"if-match": '"77"'}, 412),
+    "a delete of many in a list of a tag": ("DELETE", "/todos?ids=1", {"if-match": '"77"'}, 412),
+    "a delete of many in a list that is": ("DELETE", "/todos?ids=1", {"if-match": "*"}, 200),
+    "a list of a tag": ("GET", "/todos", {"if-match": '"1"'}, 412),
+    "a list unless it has a tag": ("GET", "/todos", {"if-none-match": '"1"'}, 200),
+    "a malformed one with a create": ("POST", "/todos", {"if-match": "garbage"}, 422),
+    "a malformed one with many": ("DELETE", "/todos?ids=1", {"if-none-match": "1"}, 422),
+    "an invalid body first": ("PUT", "/todos/1", {"if-match": '"9"', "x": "invalid"}, 422),
+}
+BODIES: dict[str, object] = {"/todos": {"task": "y"}, "/todos/bulk": [{"task": "y"}], "/todos/1/move": {"to": "top"}}
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "status"), PRECONDITIONS.values(), ids=PRECONDITIONS.keys())
+def test_every_precondition_is_evaluated_before_anything_is_done(
+    client: TestClient, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    before = client.get("/todos").json()
+    body = BODIES.get(path, {"task": 5 if "x" in headers else "y"}) if method[0] == "P" else None
+    answer = client.request(method, path, json=body, headers=headers)
+
+    assert answer.status_code == status
+    if status >= 400:
+        assert client.get("/todos").json() == before
+
+
+def test_where_if_match_is_asked_for_changes_of_many_need_it_too(database_url: str) -> None:
+    with in_process(database_url=database_url, require_if_match=True) as client:
+        assert client.post("/todos", json={"task": "x"}).status_code == 201
+        for method in ("PATCH", "DELETE"):
+            body = {"priority": 1} if method == "PATCH" else None
+            refused = client.request(method, "/todos?ids=1", json=body)
+            assert (refused.status_code, refused.json()["detail"]) == (428, "Send If-Match: *.")
+            assert client.request(method, "/todos?ids=1", json=body, headers={"if-match": "*"}).status_code == 200

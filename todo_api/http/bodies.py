@@ -1,13 +1,18 @@
 """Bodies of requests: their media types, and how large they may be."""
 
+from email.message import Message
+
 from fastapi import Request
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive
+from starlette.types import Message as Received
+from starlette.types import Receive
 
-from todo_api.http.problems import TooLarge, UnsupportedMediaType
+from todo_api.http.json import StrictJsonRequest
+from todo_api.http.problems import Malformed, TooLarge, UnsupportedCoding, UnsupportedMediaType
 
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
+_USUAL = [(b"content-type", JSON.encode())]
 MAX_BODY_SIZE = 256 * 1024  # the longest todo, with each character as JSON may escape it: \ud83d\ude00
 """Bytes that a body may have, unless its route says more."""
 
@@ -18,14 +23,24 @@ def body_types(method: str) -> tuple[str, ...]:
 
 
 def check_media_type(request: Request) -> None:
-    """Raise UnsupportedMediaType unless there is no body, or one of a type that it may have."""
-    sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if sent not in body_types(request.method) and (sent or _has_content(request)):
-        raise UnsupportedMediaType(body_types(request.method), request.method)
-
-
-def _has_content(request: Request) -> bool:
-    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    """Raise UnsupportedMediaType unless there is no body, or one of a type and a coding that it may have."""
+    sent = [(name, value) for name, value in request.scope["headers"] if name in (b"content-type", b"content-encoding")]
+    if sent == _USUAL:
+        return
+    fields = Message()
+    for name, value in sent:
+        fields[name.decode()] = value.decode("latin-1")
+    if len(fields.get_all("content-type", [])) > 1:
+        raise Malformed("Send one Content-Type.")
+    if fields.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
+        raise UnsupportedCoding
+    types = body_types(request.method)
+    has_content = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+    if "content-type" not in fields:
+        if has_content:
+            raise UnsupportedMediaType(types, request.method)
+    elif fields.get_content_type() not in types or fields.get_content_charset("utf-8") not in ("utf-8", "utf8"):
+        raise UnsupportedMediaType(types, request.method)
 
 
 def limited(request: Request, limit: int) -> Request:
@@ -34,16 +49,16 @@ def limited(request: Request, limit: int) -> Request:
     if b"transfer-encoding" in headers:
         if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
             raise HTTPException(400, "The only Transfer-Encoding is chunked.")
-        return Request(request.scope, _count(request.receive, limit))
+        return StrictJsonRequest(request.scope, _count(request.receive, limit))
     if int(headers.get(b"content-length", 0)) > limit:  # the server has checked that it is a number
         raise TooLarge(limit)
-    return request
+    return StrictJsonRequest(request.scope, request.receive)
 
 
 def _count(receive: Receive, limit: int) -> Receive:
     total = 0
 
-    async def receive_counted() -> Message:
+    async def receive_counted() -> Received:
         nonlocal total
         message = await receive()
         total += len(message.get("body", b""))

@@ -113,6 +113,15 @@ class UnsupportedMediaType(Problem):
         super().__init__(f"Send the body as Content-Type: {accepted}.", headers={name: accepted})
 
 
+class UnsupportedCoding(Problem):
+    """The body is compressed, or coded in another way that this server does not read."""
+
+    status, title, type = 415, "Unsupported content coding", "/problems/unsupported-content-coding"
+
+    def __init__(self) -> None:
+        super().__init__("Send the body as it is, without Content-Encoding.", headers={"Accept-Encoding": "identity"})
+
+
 class Misdirected(Problem):
     """The request is for a server of another name.
 

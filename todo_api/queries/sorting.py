@@ -96,14 +96,17 @@ def read_sort(table: type[Table], text: str) -> tuple[Term, ...]:
     """
     known = sortables(table)
     terms: dict[str, Term] = {}
-    for part in text.split(","):
+    for part in map(str.strip, text.split(",")):
         name = part.removeprefix("-")
         if name not in known:
             hint = did_you_mean(name, known) or f"; the known ones are {', '.join(known)}"
             raise Invalid(
                 [InvalidValue(pointer="sort", detail=f"names an unknown member{hint}", code="unknown_member")]
             )
-        terms.setdefault(name, Term(name, part.startswith("-")))
+        if name in terms:
+            detail = f"may name {name} once"
+            raise Invalid([InvalidValue(pointer="sort", detail=detail, code="repeated_member")])
+        terms[name] = Term(name, part.startswith("-"))
     terms.setdefault("id", Term("id", list(terms.values())[-1].descending))
     # What stands behind the unique id cannot change the order.
     ordered = list(terms.values())
