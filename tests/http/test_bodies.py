@@ -1,6 +1,8 @@
 """Bodies as JSON's standards count them, and codings that are refused."""
 
 import gzip
+import json
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
