@@ -15,6 +15,7 @@ from todo_api.access import callers
 from todo_api.database.engines import Database
 from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
+from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
 from todo_api.logs import log_config
 from todo_api.routes import health, todos
@@ -33,6 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield {
                     "database": database,
                     "callers": callers.choose(settings, database),
+                    "addresses": Addresses(settings.url, settings.proxies),
                     "require_if_match": settings.require_if_match,
                 }
         finally:

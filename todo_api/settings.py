@@ -3,9 +3,10 @@
 import os
 import re
 from difflib import get_close_matches
-from typing import Annotated, Literal
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -15,6 +16,8 @@ from todo_api.logs import LogFormat
 PREFIX = "TODO_"
 TEST_PREFIX = "TODO_TEST_"
 """Variables that the test suite reads, and the product leaves alone."""
+UNIX = "unix"
+"""Names, among trusted proxies, the peer of a Unix socket."""
 
 
 def _url(value: str | URL) -> URL:
@@ -35,6 +38,20 @@ def _hosts(value: str | list[str]) -> list[str]:
         if not re.fullmatch(r"[a-z0-9.-]+|\[[0-9a-f:.]+\]", host):
             raise ValueError("must be names such as todo.lan, without ports, separated by commas")
     return hosts
+
+
+def _public_url(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", value):
+        raise ValueError("must be an address such as https://example.org/api, without a query")
+    return value
+
+
+def _proxies(value: str | list[Any]) -> list[Any]:
+    names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    try:
+        return [name if name == UNIX or not isinstance(name, str) else ip_network(name) for name in names]
+    except ValueError:
+        raise ValueError("must be addresses and networks such as 10.0.0.0/8, or unix, separated by commas") from None
 
 
 class Settings(BaseSettings):
@@ -68,6 +85,10 @@ class Settings(BaseSettings):
     """Whether /docs and /openapi.json are served."""
     require_if_match: bool = False
     """Whether a change of one todo without `If-Match` is refused (428)."""
+    url: Annotated[str | None, BeforeValidator(_public_url)] = None
+    """The address by which clients call the server, such as https://example.org/api; it is in `Location` and `Link`."""
+    proxies: Annotated[list[Any], NoDecode, BeforeValidator(_proxies)] = []
+    """The proxies, separated by commas, whose `X-Forwarded-Proto`, `-Host` and `-Prefix` are believed."""
     cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_origins)] = []
     """The origins, separated by commas, whose web pages may call; `*` for all."""
     request_timeout: int = Field(default=20, ge=1)
@@ -83,6 +104,14 @@ class Settings(BaseSettings):
     log_format: LogFormat = "text"
     """Lines for people (`text`) or for programs (`json`)."""
 
+    @model_validator(mode="after")
+    def _check_proxies(self) -> Self:
+        if self.auth == "local" and self.proxies:
+            raise ValueError("TODO_PROXIES needs TODO_AUTH=token: a local server serves nothing that a proxy passes on")
+        if self.auth == "token" and "proxies" not in self.model_fields_set:
+            self.proxies = _proxies("127.0.0.1")
+        return self
+
 
 def load_settings() -> Settings:
     """The settings of this process; a wrong or unknown variable ends it with one line that names it."""
@@ -96,6 +125,8 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
+        if not first["loc"]:
+            raise SystemExit(f"todo_api: {first['msg'].removeprefix('Value error, ')}") from None
         variable = PREFIX + str(first["loc"][0]).upper().removeprefix(PREFIX)
         if variable == "TODO_DATABASE_URL" and not os.environ.get(variable):
             variable = "DATABASE_URL"

@@ -18,7 +18,7 @@ def test_the_command_migrates_serves_and_keeps_todos(folder: Path, backend: Back
     with serving(folder, TODO_DATABASE_URL=url) as (server, client):
         created = client.post("/todos", json={"task": "Buy milk"})
         assert created.status_code == 201
-        assert created.headers["location"] == "/todos/1"
+        assert created.headers["location"] == f"{client.base_url}/todos/1"
         assert client.get("/todos").json() == [created.json()]
         assert client.put("/todos/1", json={"complete": True}).status_code == 200
         assert client.get("/todos/1").json().items() >= {"id": 1, "task": "Buy milk", "complete": True}.items()

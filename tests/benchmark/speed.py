@@ -146,8 +146,8 @@ def _deep_page(client: httpx.Client) -> str:
         link = client.get(f"/todos?{query}").headers.get("link")
         if link is None:
             break
-        query = link.split(">")[0].removeprefix("<?")
-    return query.replace("limit=500", "limit=50")
+        query = link.split(">")[0].partition("?")[2]
+    return query.replace("limit=500", "") + "&limit=50"
 
 
 def _processor() -> str:

@@ -149,3 +149,12 @@ def test_a_hundred_moves_end_in_the_order_that_a_list_would_have(client: TestCli
 
         assert client.post(f"/todos/{todo}/move", json={side: anchor}).status_code == 200
     assert order(client) == expected
+
+
+def test_a_move_beside_nothing_or_itself_says_so(client: TestClient) -> None:
+    client.post("/todos", json={"task": "x"})
+    unknown = client.post("/todos/1/move", json={"before": 9}).json()["errors"][0]
+    itself = client.post("/todos/1/move", json={"after": 1}).json()["errors"][0]
+
+    assert (unknown["pointer"], unknown["detail"]) == ("/before", "there is no todo with this id")
+    assert (itself["pointer"], itself["detail"]) == ("/after", "is the todo itself")

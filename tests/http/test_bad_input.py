@@ -108,7 +108,8 @@ def test_of_many_bad_members_a_hundred_are_named_and_all_are_counted(client: Tes
     answer = client.post("/todos/bulk", json=[{"task": "x", "colour": "red"}] * 500)
 
     assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{number}/colour" for number in range(100)]
-    assert answer.json()["detail"] == "/0/colour: is not a member of the request (and 499 more)"
+    assert answer.json()["detail"].startswith("/0/colour: is not a member of the request; the known ones are task, ")
+    assert answer.json()["detail"].endswith(" (and 499 more)")
 
 
 MALFORMED = {

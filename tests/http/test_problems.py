@@ -143,3 +143,7 @@ def test_a_problem_is_ascii_whatever_the_client_wrote(client: TestClient) -> Non
 
     assert answer.content.isascii()
     assert json.loads(answer.content)["errors"][0]["pointer"] == "/größe"
+
+
+def test_a_parameter_without_a_name_is_one_of_the_query(client: TestClient) -> None:
+    assert client.get("/todos?=1").json()["detail"].startswith("query: is not a parameter of this operation")

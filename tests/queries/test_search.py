@@ -69,7 +69,7 @@ def ids(client: TestClient, headers: Headers, **query: Any) -> list[int]:
     answer = client.get("/todos", params=query | {"limit": 7}, headers=headers)
     pages = answer.json()
     while "next" in answer.links:
-        answer = client.get("/todos" + answer.links["next"]["url"], headers=headers)
+        answer = client.get(answer.links["next"]["url"], headers=headers)
         pages += answer.json()
     return [todo["id"] for todo in pages]
 

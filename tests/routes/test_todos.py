@@ -16,7 +16,7 @@ def test_a_new_todo_is_answered_whole_with_its_address(client: TestClient) -> No
     answer = client.post("/todos", json={"task": "Buy milk"})
 
     assert answer.status_code == 201
-    assert answer.headers["location"] == "/todos/1"
+    assert answer.headers["location"] == "http://127.0.0.1:8000/todos/1"
     assert answer.json().items() >= {"id": 1, "task": "Buy milk", "complete": False}.items()
     assert client.get(answer.headers["location"]).json() == answer.json()
 

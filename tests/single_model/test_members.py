@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.database.test_migrations import execute
+
 
 def create(client: TestClient, **members: Any) -> dict[str, Any]:
     answer = client.post("/todos", json={"task": "Wrap the presents"} | members)
@@ -136,8 +138,8 @@ BAD_MEMBERS: dict[str, tuple[str, Any]] = {
     "a position beyond 2^53": ("/position", {"position": 2**53}),
     "created_at": ("/created_at", {"created_at": "2026-12-24T18:00:00Z"}),
     "updated_at": ("/updated_at", {"updated_at": "2026-12-24T18:00:00Z"}),
-    "completed_at": ("/completed_at", {"completed_at": None}),
-    "a version": ("/version", {"version": 1}),
+    "completed_at": ("/completed_at", {"completed_at": "2026-12-24T18:00:00Z"}),
+    "a version": ("/version", {"version": 9}),
 }
 
 
@@ -218,3 +220,67 @@ def test_a_new_todo_behind_the_greatest_position_is_still_the_last(client: TestC
     create(client, task="new")
 
     assert [todo["task"] for todo in client.get("/todos?sort=position").json()] == ["at the end", "new"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_what_was_read_may_be_sent_back(client: TestClient, method: str) -> None:
+    todo = create(client, due_at="2026-12-24T18:00:00Z", tags=["a"])
+    answer = client.request(method, "/todos/1", json=todo | {"task": "changed"})
+
+    assert answer.status_code == 200
+    assert answer.json() == todo | {"task": "changed", "version": 2, "updated_at": answer.json()["updated_at"]}
+    other_form = {"created_at": todo["created_at"].replace("Z", "+00:00"), "version": 2.0}
+    assert client.request(method, "/todos/1", json=other_form).status_code == 200
+
+
+DIFFERENT: dict[str, tuple[str, Any, str]] = {
+    "an id": ("id", 7, "is set by the server, and is 1"),
+    "an id as text": ("id", "1", "is set by the server, and is 1"),
+    "a version": ("version", 2, "is set by the server, and is 1"),
+    "a version as a boolean": ("version", True, "is set by the server, and is 1"),
+    "an instant": ("completed_at", "2026-12-24T18:00:00Z", "is set by the server, and is null"),
+    "an object": ("completed_at", {}, "is set by the server, and is null"),
+}
+
+
+@pytest.mark.parametrize(("name", "value", "detail"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_a_member_of_the_server_that_differs_is_refused_with_what_it_is(
+    client: TestClient, name: str, value: Any, detail: str
+) -> None:
+    before = create(client)
+    for method in ("PUT", "PATCH"):
+        refused = client.request(method, "/todos/1", json={"task": "changed", name: value})
+
+        assert refused.status_code == 422
+        assert refused.json()["errors"] == [{"pointer": f"/{name}", "detail": detail, "code": "set_by_server"}]
+    for path, body in (("/todos", {"task": "x", name: value}), ("/todos/bulk", [{"task": "x", name: value}])):
+        refused = client.post(path, json=body)
+        assert refused.json()["errors"][0]["detail"] == "is set by the server; leave it out"
+    refused = client.patch("/todos?ids=1", json={name: before[name]})
+    assert refused.json()["errors"][0]["detail"] == "is set by the server; leave it out"
+    assert client.get("/todos").json() == [before]
+
+
+def test_a_misspelt_member_is_told_with_the_nearest_one_or_all(client: TestClient) -> None:
+    near = client.post("/todos", json={"taks": "x", "task": "y"}).json()["errors"][0]
+    far = client.patch("/todos/1", json={"zzz": 1})
+    moved = client.post("/todos", json={"task": "y"}) and client.post("/todos/1/move", json={"befor": 2})
+
+    assert near["detail"] == "is not a member of the request; did you mean 'task'?"
+    assert far.status_code == 404
+    far = client.patch("/todos/1", json={"zzz": 1})
+    known = "task, complete, notes, due_on, due_at, priority, tags, position"
+    assert far.json()["errors"][0]["detail"] == f"is not a member of the request; the known ones are {known}"
+    assert moved.json()["errors"][0]["detail"] == "is not a member of the request; did you mean 'before'?"
+
+
+def test_the_time_of_the_last_change_never_goes_back(client: TestClient, database_url: str) -> None:
+    todo = create(client)
+    create(client)
+    execute(database_url, "UPDATE todo_items SET updated_at = '2999-01-01 00:00:00.000000+00:00'")
+    changed = client.patch("/todos/1", json={"priority": 1}).json()
+    client.patch("/todos?ids=2", json={"priority": 1})
+
+    assert changed["updated_at"] >= "2999-01-01T00:00:00Z"
+    assert client.get("/todos/2").json()["updated_at"] >= "2999-01-01T00:00:00Z"
+    assert todo["created_at"] <= changed["updated_at"]

@@ -61,7 +61,7 @@ def client() -> Iterator[TestClient]:
     @app.patch("/books/1")
     async def patch_book(changes: Changes[Book]) -> Book:
         book = Book(id=1, title="Emma", pages=4, subtitle="A novel")
-        book.sqlmodel_update(changes.members)
+        changes.apply(book)
         return book
 
     with TestClient(app) as client:

@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from typing import Protocol
 
 from fastapi import Request
+from starlette._utils import get_route_path
 from starlette.types import Scope
 
 from todo_api.access import tokens
@@ -58,7 +59,7 @@ class LocalOnly:
         self.origins = frozenset(origin.encode() for origin in origins)
 
     def __call__(self, scope: Scope) -> Problem | None:
-        if scope["path"] in OPEN_PATHS:
+        if get_route_path(scope) in OPEN_PATHS:
             return None
         hosts, origin = [], None
         for name, value in scope["headers"]:

@@ -108,7 +108,7 @@ async def _gap(todo: TodoItem, move: Move, session: Session) -> tuple[Place | No
         return (None, end) if target == "top" else (end, None)
     anchor = await _first(session, others, col(TodoItem.id) == target, order=_FORWARD)
     if anchor is None:
-        detail = "must be the id of another todo"
+        detail = "is the todo itself" if target == todo.id else "there is no todo with this id"
         raise Invalid([InvalidValue(pointer=f"/{name}", detail=detail, code="no_such_todo")])
     if name == "before":
         return await _first(session, others, tuple_(*anchor) > _PLACE, order=_BACKWARD), anchor

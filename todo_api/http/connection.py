@@ -72,11 +72,21 @@ class Protocol(ZttpProtocol):
             self.flow.pause_reading()  # it sends ahead: read on when this request is answered, which uvicorn sees to
         super().data_received(data)
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own signature
+        """Keep a connection that the client has closed on its side alone until it has its answer."""
+        cycle = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if is_answering and cycle is not None:
+            cycle.keep_alive = False
+        return is_answering
+
     def handle_events(self, event: zttp.Event) -> None:
         try:
             super().handle_events(event)
         except UnicodeDecodeError:
             raise zttp.RemoteProtocolError("a target that is not ASCII") from None
+        if self.cycle is not None and self.scope["http_version"] == "1.0":
+            self.cycle.keep_alive = False  # such a client would wait for an end that it is not told of
         if self.cycle is not None and self.cycle.more_body:
             self.cycle.transport = cast("asyncio.Transport", _Transport(self))
 

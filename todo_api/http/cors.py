@@ -34,6 +34,7 @@ def allow(origins: list[str]) -> Callable[[ASGIApp], ASGIApp]:
             "Retry-After",
             "WWW-Authenticate",
             "X-Dry-Run",
+            "X-Next-Cursor",
             "X-Request-Id",
             "X-Total-Count",
         ],

@@ -7,12 +7,14 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
 from todo_api.database.schema import SchemaChangedError, StartupError
 from todo_api.http import problems
+from todo_api.http.json import escaped
 from todo_api.http.methods import allowed_methods
-from todo_api.http.problem import InvalidValue, ProblemResponse
+from todo_api.http.problem import InvalidValue, ProblemResponse, did_you_mean
 from todo_api.http.problems import MAX_ERRORS, Internal, Invalid, Malformed, NotFound, NotModified, Unavailable
 from todo_api.logs import CAUSE
 
@@ -28,7 +30,7 @@ def install(app: FastAPI) -> None:
 
 
 async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
-    path = request.scope["path"]
+    path = get_route_path(request.scope)
     if error.status_code == 400 and not isinstance(error, Malformed):  # FastAPI's own, for what json.loads can't take
         error = Malformed("The body is not JSON in UTF-8, nested too deep, or has a number of too many digits.")
     if error.status_code == 405:
@@ -36,7 +38,8 @@ async def _http_error(request: Request, error: HTTPException) -> ProblemResponse
         error = HTTPException(405, f"This path has the methods {methods}.", {"Allow": methods})
     elif error.status_code == 404 and not isinstance(error, NotFound):
         right = path.rstrip("/")
-        known = path != right and allowed_methods(dict(request.scope, path=right))
+        root = request.scope.get("root_path", "")
+        known = path != right and allowed_methods(dict(request.scope, path=root + right))
         error = HTTPException(
             404, f"There is nothing here; did you mean {right}?" if known else "There is nothing here."
         )
@@ -52,16 +55,27 @@ async def _validation_error(request: Request, error: RequestValidationError) -> 
     if errors[0]["type"] == "json_invalid":
         position = errors[0]["loc"][-1]
         return ProblemResponse(Malformed(f"The body is not JSON, from character {position} on."))
-    return ProblemResponse(Invalid([_invalid_value(each) for each in errors[:MAX_ERRORS]], len(errors)))
+    known = getattr(request.scope.get("route"), "body_members", {})
+    return ProblemResponse(Invalid([_invalid_value(each, known) for each in errors[:MAX_ERRORS]], len(errors)))
 
 
-def _invalid_value(error: Mapping[str, Any]) -> InvalidValue:
+def _invalid_value(error: Mapping[str, Any], known: Mapping[str, bool]) -> InvalidValue:
     source, *path = error["loc"]
-    if source == "body":
-        pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    else:
-        pointer = ".".join(map(str, path))
+    if error["type"] == "extra_forbidden":
+        pointer = "".join(f"/{escaped(str(part))}" for part in path)
+        return {"pointer": pointer, "detail": _unknown_member(str(path[-1]), known), "code": error["type"]}
+    # Of a parameter that may be repeated, the number is left out.
+    pointer = "".join(f"/{escaped(str(part))}" for part in path) if source == "body" else str(path[0])
     return {"pointer": pointer, "detail": _detail(error), "code": error["type"]}
+
+
+def _unknown_member(name: str, known: Mapping[str, bool]) -> str:
+    """What to do about a member that the body may not have; `known` says of each whether a client may set it."""
+    if known.get(name) is False:
+        return "is set by the server; leave it out"
+    settable = [each for each, is_settable in known.items() if is_settable]
+    hint = did_you_mean(name, settable) or (f"; the known ones are {', '.join(settable)}" if settable else "")
+    return f"is not a member of the request{hint}"
 
 
 def _detail(error: Mapping[str, Any]) -> str:
@@ -77,7 +91,7 @@ _REWORDED = {
     "bool_type": "must be true or false",
     "date_from_datetime_parsing": "must be a day of the calendar, such as 2026-12-24",
     "datetime_from_date_parsing": "must be an instant of the calendar, such as 2026-12-24T18:00:00Z",
-    "extra_forbidden": "is not a member of the request",
+    "date_parsing": "must be a day of the calendar, such as 2026-12-24",
     "greater_than_equal": "must be at least {ge}",
     "int_type": "must be an integer",
     "less_than_equal": "must be at most {le}",

@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.database.schema import StartupError
 from todo_api.http.bodies import JSON, MERGE_PATCH
-from todo_api.http.headers import DRY_RUN, check_head, complete, request_id_of
-from todo_api.http.methods import allowed_methods
+from todo_api.http.headers import DRY_RUN, check_head, check_slashes, complete, request_id_of
+from todo_api.http.methods import METHODS, allowed_methods
 from todo_api.http.problem import Problem, ProblemResponse
 from todo_api.http.problems import Internal
 from todo_api.logs import CAUSE, log_request
@@ -69,8 +69,10 @@ class Gate:
 
     def _respond(self, scope: Scope) -> ASGIApp:
         """The application, or the answer in place of it: OPTIONS and HEAD work on every path (RFC 9110, 9.3)."""
-        if problem := check_head(scope):
+        if problem := check_head(scope) or check_slashes(scope):
             return ProblemResponse(problem)
+        if scope["method"] == "OPTIONS" and scope["path"] == "*":  # of the server itself
+            return Response(status_code=204, headers={"Allow": ", ".join([*METHODS, "HEAD", "OPTIONS"])})
         if scope["method"] == "OPTIONS" and (methods := allowed_methods(scope)):
             patch = {"Accept-Patch": f"{JSON}, {MERGE_PATCH}"} if "PATCH" in methods else {}
             return Response(status_code=204, headers={"Allow": ", ".join(methods), **patch})

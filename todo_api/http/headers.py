@@ -7,7 +7,7 @@ from random import getrandbits
 from starlette.types import Scope
 
 from todo_api.http.problem import Problem
-from todo_api.http.problems import HeadTooLarge
+from todo_api.http.problems import HeadTooLarge, NotFound
 
 MAX_HEAD_SIZE = 8 * 1024
 """Bytes that the target and the fields of a request may have."""
@@ -54,3 +54,8 @@ def check_head(scope: Scope) -> Problem | None:
     """Refuse a head that is too large."""
     size = sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
     return HeadTooLarge(MAX_HEAD_SIZE) if size > MAX_HEAD_SIZE else None
+
+
+def check_slashes(scope: Scope) -> Problem | None:
+    """Refuse a path with an encoded slash: it is no slash (RFC 3986, section 2.2), and the server decodes it."""
+    return NotFound("There is nothing here.") if b"%2f" in scope["raw_path"].lower() else None

@@ -47,11 +47,11 @@ def _find(value: Any, pointer: str) -> list[str]:
         return [found for index, each in enumerate(value) for found in _find(each, f"{pointer}/{index}")]
     if not isinstance(value, dict):
         return []
-    here = [f"{pointer}/{_escaped(name)}" for name in getattr(value, "repeated", ())]
-    return here + [found for name, each in value.items() for found in _find(each, f"{pointer}/{_escaped(name)}")]
+    here = [f"{pointer}/{escaped(name)}" for name in getattr(value, "repeated", ())]
+    return here + [found for name, each in value.items() for found in _find(each, f"{pointer}/{escaped(name)}")]
 
 
-def _escaped(name: str) -> str:
+def escaped(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")
 
 

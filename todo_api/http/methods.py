@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def allowed_methods(scope: Scope) -> list[str]:
@@ -12,7 +12,7 @@ def allowed_methods(scope: Scope) -> list[str]:
     app: FastAPI = scope["app"]
     # Within a mount, root_path is that of the mount.
     scope = dict(scope, root_path=scope.get("app_root_path", scope.get("root_path", "")))
-    methods = [method for method in _METHODS if any(_has(route, dict(scope, method=method)) for route in app.routes)]
+    methods = [method for method in METHODS if any(_has(route, dict(scope, method=method)) for route in app.routes)]
     if "GET" in methods:
         methods.append("HEAD")
     return [*methods, "OPTIONS"] if methods else []

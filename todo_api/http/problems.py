@@ -154,7 +154,8 @@ class Invalid(Problem):
         """`number` is that of all errors, if not all of them are given."""
         first, number = errors[0], number or len(errors)
         more = f" (and {number - 1} more)" if number > 1 else ""
-        super().__init__(f"{first['pointer'] or 'body'}: {first['detail']}{more}")
+        where = first["pointer"] or ("query" if first["code"] == "unknown_parameter" else "body")
+        super().__init__(f"{where}: {first['detail']}{more}")
         self.members = {"errors": errors[:MAX_ERRORS]}
 
 

@@ -38,12 +38,16 @@ HEADERS: dict[str, dict[str, Any]] = {
     },
     "Link": {
         "description": '`rel="next"` leads to the next page (RFC 8288); absent on the last one.',
-        "schema": {"type": "string", "examples": ['<?cursor=WyI>; rel="next"']},
+        "schema": {"type": "string", "examples": ['<http://127.0.0.1:8000/todos?cursor=WyI>; rel="next"']},
+    },
+    "X-Next-Cursor": {
+        "description": "The `cursor` of the next page; absent on the last one.",
+        "schema": {"type": "string", "examples": ["WyI"]},
     },
     "Location": {
         "description": "The address of the new resource.",
         "required": True,
-        "schema": {"type": "string", "format": "uri-reference", "examples": ["/todos/1"]},
+        "schema": {"type": "string", "format": "uri", "examples": ["http://127.0.0.1:8000/todos/1"]},
     },
     "Retry-After": {
         "description": "Seconds after which to try again.",

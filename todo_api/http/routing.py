@@ -6,16 +6,18 @@ preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location
 """
 
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
 from todo_api.database.session import Session
+from todo_api.http.addresses import address_of
 from todo_api.http.bodies import MAX_BODY_SIZE, check_media_type, limited
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
@@ -23,7 +25,7 @@ from todo_api.http.parts import Part
 from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired
 from todo_api.http.responses import documented, not_modified
 from todo_api.http.strict import check_query, is_dry_run
-from todo_api.single_model.table import Table, is_versioned
+from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
 
 CALLER = "todo_api.caller"
 """Where the scope of a request has the owner for whom it was sent."""
@@ -60,6 +62,7 @@ class Route(APIRoute):
         self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any
     ) -> None:
         self.body_limit = max_body_size or MAX_BODY_SIZE
+        self.body_members = _body_members(endpoint)
         self.is_safe = bool({"GET", "HEAD"} & set(options["methods"]))
         parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
         parameters = [each for part in parts.values() for each in part.parameters]
@@ -125,6 +128,24 @@ def _annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:
     return {name: each.annotation for name, each in inspect.signature(endpoint).parameters.items()}
 
 
+def _body_members(endpoint: Callable[..., Any]) -> dict[str, bool]:
+    """The members that its body may name, each with whether a client may set it."""
+    bodies = [kind for kind in _annotations(endpoint).values() if not _parts(kind)]
+    for each in (inner for kind in bodies for inner in _inside(kind) if isinstance(inner, type)):
+        if issubclass(each, Table):
+            return {name: is_settable(each.model_fields[name]) for name in member_names(each)}
+        if issubclass(each, BaseModel):
+            return dict.fromkeys(each.model_fields, True)
+    return {}
+
+
+def _inside(annotation: Any) -> Iterator[Any]:
+    """A type, and all types that it is made of."""
+    yield annotation
+    for each in get_args(annotation):
+        yield from _inside(each)
+
+
 def _parts(annotation: Any) -> list[Part]:
     return [mark for mark in get_args(annotation)[1:] if isinstance(mark, Part)]
 
@@ -163,7 +184,7 @@ def _add_headers(response: Response, request: Request) -> None:
     if row is not None:
         response.headers["ETag"] = entity_tag(row)
         if response.status_code == 201:
-            response.headers["Location"] = f"{request.scope['path']}/{row.id}"
+            response.headers["Location"] = f"{address_of(request)}/{row.id}"
 
 
 def session_of(request: Request) -> Session:

@@ -38,6 +38,6 @@ def _is_utf8(query: bytes) -> bool:
 
 def is_dry_run(request: Request) -> bool:
     sent = request.query_params.get("dry_run", "false")
-    if sent not in ("true", "false"):
+    if sent not in ("true", "false", "1", "0"):
         raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
-    return sent == "true"
+    return sent in ("true", "1")

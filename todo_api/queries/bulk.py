@@ -57,6 +57,7 @@ class BulkQuery(Query[T]):
 
     async def update(self, changes: Changes[T], session: Session) -> Affected:
         """Change all rows that match; those that have the new values already stay as they are."""
+        changes.refuse_server_set()
         ids = self._ids(session)
         matched = (await session.exec(select(func.count()).select_from(ids.subquery()))).one()
         self._check(matched)

@@ -60,7 +60,7 @@ _zones = cache(available_timezones)
 
 
 def _known_zone(name: str) -> str:
-    if name not in _zones():
+    if name not in _zones() or name in ("localtime", "Factory"):  # which are no zones of the database
         raise PydanticCustomError("time_zone", "must be a time zone of the IANA database, such as Europe/Paris")
     return name
 

@@ -1,36 +1,37 @@
 """Lists: filtered, sorted and cut into pages, as the query of a request says; all derived from a table class.
 
-A route has a parameter `todos: Listing[TodoItem]`, and says `await todos.respond(session)`. A cursor holds the sort
-values of the last row of a page, and the fingerprint of the query that it belongs to.
+A route has a parameter `todos: Listing[TodoItem]`, and says `await todos.respond(session)`.
 """
 
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from functools import lru_cache
-from hashlib import blake2s
-from typing import Annotated, Any, TypeVar
-from urllib.parse import urlencode
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import Annotated, Any, Self, TypeVar
 
 from annotated_types import MaxLen
-from fastapi import Response
-from pydantic import Field, StringConstraints
+from fastapi import Request, Response
+from pydantic import Field, PrivateAttr, StringConstraints, TypeAdapter
 from sqlalchemy import Row, func
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
+from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid
+from todo_api.queries.cursors import Cursor, read_cursor, write_cursor
 from todo_api.queries.filters import filters_of
 from todo_api.queries.page_statements import Selection, orders
 from todo_api.queries.pages import find
 from todo_api.queries.query import Query, Shape, restricted
 from todo_api.queries.sorting import TEXT_LENGTH, Term, read_sort, sortables
 from todo_api.single_model.fields import Digits, TrueOrFalse
-from todo_api.single_model.table import Table, write_rows
+from todo_api.single_model.table import Table, column, member_names, write_rows
 
 T = TypeVar("T", bound=Table)
+
+MAX_PAGE_TEXT = 1024 * 1024
+"""Characters of long texts after which a page ends."""
 
 
 class Listing(Query[T]):
@@ -45,17 +46,23 @@ class Listing(Query[T]):
         default=False, description="Whether to count all that match, in `X-Total-Count`.", examples=[True]
     )
 
+    _address: str = PrivateAttr("")
+    """Where the list is."""
+    _place: list[Any] | None = PrivateAttr(None)
+    """The sort values of the row before the page."""
+
     @classmethod
     def fields(cls, table: type[Table]) -> dict[str, Any]:
         names = list(sortables(table))
         choice = "|".join(names)
         return {
             "cursor": (
-                Annotated[str, MaxLen(6000), StringConstraints(pattern="^[A-Za-z0-9_-]+$")] | None,
+                Annotated[str, MaxLen(7000), StringConstraints(pattern="^[A-Za-z0-9_-]+$")] | None,
                 Field(
                     default=None,
-                    description="Where the page begins: out of the `Link` of the page before, all else the same.",
-                    examples=[_write_cursor(_fingerprint("{}"), [100])],
+                    description="Where the page begins: `X-Next-Cursor` of the page before. It is enough alone, as it"
+                    " holds the filters, the sort and the limit.",
+                    examples=[write_cursor(Cursor({}, [100]))],
                 ),
             ),
             "sort": (
@@ -71,52 +78,103 @@ class Listing(Query[T]):
 
     @classmethod
     def part(cls) -> dict[str, Any]:
-        return super().part() | {"headers": ("Link", "X-Total-Count"), "response_model": list[cls.table]}  # type: ignore[name-defined]
+        rows: Any = list[cls.table]  # type: ignore[name-defined]  # a type made at run time
+        headers = ("Link", "X-Next-Cursor", "X-Total-Count")
+        return super().part() | {"headers": headers, "response_model": rows}
+
+    @classmethod
+    async def read(cls, request: Request) -> Self:
+        """The query of a request. A cursor brings its own; filters and sort sent beside it must be the same."""
+        sent = await super().read(request)
+        query = sent if sent.cursor is None else sent._continue(sent.cursor)
+        query._address = address_of(request)
+        return query
 
     async def respond(self, session: Session) -> Response:
         """The page that this query asks for; raises Invalid for an unknown sort member or a cursor of another query.
 
-        `Link` (RFC 8288) leads to the next one, relative to the address of the list, so that it is right behind any
-        proxy. The rows go from the database to JSON without an object of the class for each, at a third of the cost.
+        `Link` (RFC 8288) leads to the next page, and `X-Next-Cursor` has its cursor. The rows go from the database to
+        JSON without an object of the class for each, at a third of the cost.
         """
         dialect = session.dialect
         shape, values = self.restrict(dialect)
         terms = read_sort(self.table, next(iter(orders(shape)), "id") if self.sort is None else self.sort)
-        after = None if self.cursor is None else self._read(self.cursor, terms)
+        after = None if self._place is None else self._read_place(self._place, terms)
         rows = await find(session, Selection(self.table, shape, terms, dialect), values, after, self.limit + 1)
         headers = {}
-        if len(rows) > self.limit:
-            del rows[self.limit :]
-            headers["Link"] = f'<?{self._next(rows[-1], terms)}>; rel="next"'
+        size = page_size(self.table, rows, self.limit)
+        if len(rows) > size:
+            del rows[size:]
+            cursor = self._next(rows[-1], terms)
+            count = "&count=true" if self.count else ""
+            headers = {"Link": f'<{self._address}?cursor={cursor}{count}>; rel="next"', "X-Next-Cursor": cursor}
         if self.count:
             total = await session.exec(count_statement(self.table, shape, dialect), params=values)
             headers["X-Total-Count"] = str(total.one())
         return Response(write_rows(self.table, rows), media_type=JSON, headers=headers)
 
+    def _continue(self, text: str) -> Self:
+        """The query of a cursor, with what was sent beside it."""
+        try:
+            cursor = read_cursor(text)
+            if not cursor.query.keys() <= type(self).model_fields.keys() - {"cursor"}:
+                raise ValueError("unknown parameters")
+            query = type(self).model_validate(cursor.query)
+        except ValueError:
+            raise _no_cursor() from None
+        beside = self.model_fields_set - {"cursor", "limit", "count"}
+        if self.model_dump(mode="json", include=beside) != query.model_dump(mode="json", include=beside):
+            raise _no_cursor()
+        free = self.model_fields_set & {"limit", "count"}
+        query = query.model_copy(update={name: getattr(self, name) for name in free})
+        query._place = cursor.place
+        return query
+
     def _next(self, last: Row[Any], terms: tuple[Term, ...]) -> str:
         found = [sortables(self.table)[term.name] for term in terms]
-        values = [each.type.dump_python(each.value_of(last), mode="json") for each in found]
-        query = self.model_dump(mode="json", exclude_unset=True) | {
-            "cursor": _write_cursor(self._fingerprint(), values)
-        }
-        return urlencode({name: _as_sent(value) for name, value in query.items()}, doseq=True)
+        place = [each.type.dump_python(each.value_of(last), mode="json") for each in found]
+        query = self.model_dump(mode="json", exclude_unset=True, exclude={"cursor", "count"})
+        return write_cursor(Cursor({name: _as_sent(value) for name, value in query.items()}, place))
 
-    def _read(self, cursor: str, terms: tuple[Term, ...]) -> list[Any]:
-        """The sort values in a cursor, each checked by the rules of its member."""
+    def _read_place(self, place: list[Any], terms: tuple[Term, ...]) -> list[Any]:
+        """The sort values of a cursor, each checked by the rules of its member."""
         try:
-            fingerprint, *values = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-            if fingerprint == self._fingerprint() and len(values) == len(terms):
-                return [
-                    sortables(self.table)[term.name].type.validate_python(value)
-                    for term, value in zip(terms, values, strict=True)
-                ]
-        except (ValueError, TypeError, RecursionError):
-            pass  # whatever is wrong with it, the client is told the same below
-        detail = "is not the cursor of a page of this list with this sort and these filters"
-        raise Invalid([InvalidValue(pointer="cursor", detail=detail, code="cursor")])
+            kinds = [sortables(self.table)[term.name].type for term in terms]
+            return [_as_written(value, kind) for value, kind in zip(place, kinds, strict=True)]
+        except (ValueError, TypeError):
+            raise _no_cursor() from None
 
-    def _fingerprint(self) -> str:
-        return _fingerprint(self.model_dump_json(exclude={"limit", "cursor", "count"}, exclude_none=True))
+
+def _as_written(value: Any, kind: TypeAdapter[Any]) -> Any:
+    """A sort value out of a cursor; raises ValueError for one that this server has not written so."""
+    read = kind.validate_python(value)
+    written = kind.dump_python(read, mode="json")
+    if type(written) is not type(value) or written != value:
+        raise ValueError("another form")
+    return read
+
+
+def _no_cursor() -> Invalid:
+    detail = "is not the cursor of a page of this list with this sort and these filters"
+    return Invalid([InvalidValue(pointer="cursor", detail=detail, code="cursor")])
+
+
+def page_size(table: type[Table], rows: Sequence[Any], limit: int) -> int:
+    """How many of the rows fit on a page: at most `limit`, and fewer when their long texts pass 1 MiB."""
+    long = _long_texts(table)
+    length = 0
+    for number, row in enumerate(rows[:limit], 1):
+        length += sum(len(row[index] or "") for index in long)
+        if length > MAX_PAGE_TEXT:
+            return number
+    return limit
+
+
+@cache
+def _long_texts(table: type[Table]) -> list[int]:
+    """The places of members that may hold a long text."""
+    lengths = [getattr(column(table, name).type, "length", None) or 0 for name in member_names(table)]
+    return [index for index, length in enumerate(lengths) if length > TEXT_LENGTH]
 
 
 def _describe_sort(table: type[Table]) -> str:
@@ -143,14 +201,7 @@ def count_statement(table: type[Table], shape: Shape, dialect: str) -> SelectOfS
 
 
 def _as_sent(value: Any) -> Any:
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-@lru_cache
-def _fingerprint(query: str) -> str:
-    return blake2s(query.encode(), digest_size=8).hexdigest()
-
-
-def _write_cursor(fingerprint: str, values: list[Any]) -> str:
-    content = json.dumps([fingerprint, *values], separators=(",", ":"), ensure_ascii=False)
-    return urlsafe_b64encode(content.encode()).decode().rstrip("=")
+    """A value as a URL has it."""
+    if isinstance(value, list):
+        return [str(each) for each in value]
+    return str(value).lower() if isinstance(value, bool) else str(value)

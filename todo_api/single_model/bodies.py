@@ -1,14 +1,27 @@
 """Request bodies, derived from a table class."""
 
+import json
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, Union, get_args, get_origin
 
-from pydantic import MISSING, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler, Strict, create_model
+from fastapi.exceptions import RequestValidationError
+from pydantic import (
+    MISSING,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic import Field as PydanticField
 from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from todo_api.single_model.table import Table, is_settable, make, tidy
+from todo_api.single_model.table import Table, is_settable, make, member_names, tidy
 
 T = TypeVar("T", bound=Table)
 
@@ -36,17 +49,68 @@ class Changes(Generic[T]):
 
     def __init__(self, members: dict[str, Any]) -> None:
         self.members = members
+        self.server_set: dict[str, Any] = {}
+        """Members that the server sets, as they were sent: an answer may be sent back whole."""
 
     def apply(self, row: T) -> None:
-        """Set the members that were sent."""
+        """Set the members that were sent; raises RequestValidationError unless those of the server are as they were."""
+        errors = [
+            {
+                "type": "set_by_server",
+                "loc": ("body", name),
+                "msg": f"is set by the server, and is {json.dumps(_written(row, name))}",
+            }
+            for name, value in self.server_set.items()
+            if not _is_same(row, name, value)
+        ]
+        if errors:
+            raise RequestValidationError(errors)
         for name, value in self.members.items():
             setattr(row, name, value)
+
+    def refuse_server_set(self) -> None:
+        """For a change of many, which has no answer that could be sent back."""
+        if self.server_set:
+            raise RequestValidationError(
+                [{"type": "extra_forbidden", "loc": ("body", name), "msg": ""} for name in self.server_set]
+            )
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Self], handler: GetCoreSchemaHandler) -> CoreSchema:
         (table,) = get_args(source)
         body = _derive(table, "Update", _CHANGES, table.update_examples, required=False)
-        return core_schema.no_info_after_validator_function(lambda sent: cls(_members(table, sent)), handler(body))
+        of_server = {name for name in member_names(table) if not is_settable(table.model_fields[name])}
+
+        def split(value: Any, read: core_schema.ValidatorFunctionWrapHandler) -> Changes[Any]:
+            if not isinstance(value, dict):
+                return cls(_members(table, read(value)))
+            changes = cls(_members(table, read({name: each for name, each in value.items() if name not in of_server})))
+            changes.server_set = {name: each for name, each in value.items() if name in of_server}
+            return changes
+
+        return core_schema.no_info_wrap_validator_function(split, handler(body))
+
+
+def _is_same(row: Table, name: str, sent: Any) -> bool:
+    """Whether a member that was sent is the one that the row has."""
+    try:
+        read = _reader(type(row), name).validate_python(sent)
+    except ValidationError:
+        return False
+    same_kind = all(isinstance(sent, kind) == isinstance(_written(row, name), kind) for kind in (str, bool))
+    return same_kind and bool(read == getattr(row, name))
+
+
+@cache
+def _reader(table: type[Table], name: str) -> TypeAdapter[Any]:
+    field = table.model_fields[name]
+    kind: Any = Annotated[field.annotation, *field.metadata]
+    return TypeAdapter(kind)
+
+
+def _written(row: Table, name: str) -> Any:
+    """A member as JSON has it."""
+    return row.model_dump(mode="json")[name]
 
 
 def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:

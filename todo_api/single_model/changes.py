@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, literal
+from sqlalchemy import case, func, literal
 
 from todo_api.single_model.fields import utc_now
 from todo_api.single_model.table import Table, column, is_versioned
@@ -28,7 +28,8 @@ def changes_of(row: Table, stored: Mapping[str, Any]) -> dict[str, Any]:
     new = {name: value for name, value in row.__dict__.items() if value != stored[name]}
     if not new:
         return {}
-    table, now = type(row), utc_now()
+    table = type(row)
+    now = max([utc_now(), *(stored[name] for name in table._updated)])  # whatever the clock does
     new |= {name: now if new[flag] else None for name, flag in table._since.items() if flag in new}
     new |= dict.fromkeys(table._updated, now)
     if is_versioned(table):
@@ -38,8 +39,10 @@ def changes_of(row: Table, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes_of_many(table: type[Table], values: Mapping[str, Any]) -> dict[str, Any]:
     """The same for an UPDATE of many rows, all of which get other values."""
-    now = utc_now()
-    new = {**values, **dict.fromkeys(table._updated, now)}
+    new, now = dict(values), utc_now()
+    for name in table._updated:
+        old = column(table, name)
+        new[name] = case((old > now, old), else_=literal(now, old.type))  # whatever the clock does
     for name, flag in table._since.items():
         if flag in values:
             old = column(table, name)

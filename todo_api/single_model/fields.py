@@ -29,9 +29,13 @@ def _digits(text: Any) -> Any:
 
 
 def _true_or_false(text: Any) -> Any:
-    if isinstance(text, str) and text not in ("true", "false"):
+    if isinstance(text, str) and text not in _BOOLEANS:
         raise PydanticCustomError("bool_parsing", "must be true or false")
-    return text
+    return _BOOLEANS[text] if isinstance(text, str) else text
+
+
+_BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+"""The forms that a URL has: PHP's clients send numbers."""
 
 
 Digits = BeforeValidator(_digits)
