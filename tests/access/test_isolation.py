@@ -251,7 +251,7 @@ def test_of_all_columns_a_body_takes_the_documented_members_alone(attacked: Atta
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
             for members, known in objects(example, schema, schemas):
                 for column in sorted(columns - known):
-                    for value in ("alice", 1):
+                    for value in ("alice", NO_ID):
                         tried += 1
                         members[column] = value
                         answer = Call(method, target, body=example).send(attacked.client, attacked.bob)

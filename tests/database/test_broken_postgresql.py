@@ -194,7 +194,9 @@ def test_a_server_that_turns_read_only(postgresql: Cluster, served: tuple[Server
     postgresql.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     postgresql.restart()  # as one that stands by for another, or whose disk is full
     try:
-        check_refusals([client.put("/todos/1", json={}), client.post("/todos", json={"task": "x"})], server)
+        refused = [client.put("/todos/1", json={}), client.post("/todos", json={"task": "x"})]
+        check_refusals(refused, server)
+        assert {answer.json()["detail"] for answer in refused} == {"The database can only be read at the moment."}
         assert client.get("/todos/1").json()["task"] == "Buy milk"
         check_health(client, 200)
     finally:

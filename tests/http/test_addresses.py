@@ -1,5 +1,6 @@
 """Addresses in answers are absolute, and those by which the client called the server."""
 
+import subprocess
 from pathlib import Path
 
 import httpx2 as httpx
@@ -7,7 +8,8 @@ import pytest
 
 from tests.applications import as_owner, in_process
 from tests.databases import SQLite
-from tests.servers import run, serving
+from tests.servers import PATIENCE, run, serving
+from todo_api.__main__ import free_port
 
 FORWARDED = {"x-forwarded-proto": "https", "x-forwarded-host": "todo.example", "x-forwarded-prefix": "/api"}
 
@@ -89,3 +91,66 @@ def test_an_encoded_slash_is_no_slash(folder: Path, sqlite_backend: SQLite) -> N
             assert client.request(method, path).status_code == 404
         assert client.get("/todos/1").status_code == 200
         assert httpx.get(client.get("/todos?limit=1").request.url).status_code == 200
+
+
+NGINX = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        proxy_set_header Host $http_host;
+        location /api/ {{
+            proxy_set_header X-Forwarded-Prefix /api;
+            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_pass {server}/;
+        }}
+        location / {{
+            proxy_pass {server};
+        }}
+    }}
+}}
+"""
+FETCH = """
+const [address, token] = process.argv.slice(1)
+const headers = { authorization: token }
+const first = await fetch(address, { headers })
+const next = await fetch(first.headers.get("link").match(/<([^>]+)>/)[1], { headers })
+console.log(next.status, (await next.json()).length)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_clients_behind_nginx_follow_addresses_as_they_are(folder: Path, sqlite_backend: SQLite, prefix: str) -> None:
+    import requests  # which the slow tests alone install
+
+    url = sqlite_backend.migrated()
+    token = as_owner(url, "alice")
+    port = free_port("127.0.0.1")
+    with serving(folder, TODO_DATABASE_URL=url, TODO_AUTH="token") as (server, _):
+        (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, server=server.url))
+        nginx = subprocess.Popen(["/usr/sbin/nginx", "-c", folder / "nginx.conf"])
+        try:
+            base = f"http://127.0.0.1:{port}{prefix}"
+            with httpx.Client(transport=httpx.HTTPTransport(retries=10), headers=token) as client:
+                created = [client.post(f"{base}/todos", json={"task": "x"}).headers["location"] for _ in range(2)]
+                assert created == [f"{base}/todos/1", f"{base}/todos/2"]
+                assert client.get(created[1]).json()["id"] == 2
+                following = client.get(f"{base}/todos?limit=1").links["next"]["url"]
+                assert len(client.get(following).json()) == 1
+            answer = requests.get(f"{base}/todos?limit=1", headers=token, timeout=PATIENCE)
+            assert requests.get(answer.links["next"]["url"], headers=token, timeout=PATIENCE).json()[0]["id"] == 2
+            node = ["node", "--input-type=module", "-e", FETCH, f"{base}/todos?limit=1", token["authorization"]]
+            assert subprocess.run(node, capture_output=True, text=True, check=True).stdout == "200 1\n"
+        finally:
+            nginx.terminate()
+            nginx.wait(PATIENCE)

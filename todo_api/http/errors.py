@@ -134,7 +134,14 @@ async def _database_error(request: Request, error: Exception) -> ProblemResponse
         await request.state.database.dispose()
     if isinstance(error, StartupError):
         return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
+    if _is_read_only(error):
+        return ProblemResponse(Unavailable("The database can only be read at the moment."))
     return ProblemResponse(Unavailable() if _passes(error) else Internal())
+
+
+def _is_read_only(error: Exception) -> bool:
+    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return sqlstate == "25006" or _sqlite_code(error) == sqlite3.SQLITE_READONLY
 
 
 def _passes(error: Exception) -> bool:
