@@ -95,6 +95,32 @@ def test_nothing_acknowledged_is_lost_by_kill_9(folder: Path, durable_url: str) 
         assert client.post("/todos", json={"task": "x"}).json()["id"] > max(created)
 
 
+def test_of_two_processes_one_may_die_in_the_midst_of_a_group(folder: Path, durable_url: str) -> None:
+    """The other one goes on, and has every write that either has acknowledged."""
+    for _ in range(3):
+        with (
+            serving(folder, TODO_DATABASE_URL=durable_url) as (first, _),
+            serving(folder, TODO_DATABASE_URL=durable_url) as (_, other),
+            ThreadPoolExecutor(2 * WRITERS) as threads,
+        ):
+            started = threading.Event()
+            writers = [Writer() for _ in range(WRITERS)]
+            runs = [threads.submit(writer.run, first.url, started) for writer in writers]
+            assert started.wait(PATIENCE)
+            beside = [threads.submit(other.post, "/todos", json={"task": "beside"}) for _ in range(100)]
+            os.killpg(first.process.pid, signal.SIGKILL)
+            for run in runs:
+                run.result()
+
+            assert {each.result().status_code for each in beside} == {201}
+            for writer in writers:
+                for todo, task in writer.kept.items():
+                    if todo not in writer.unknown:
+                        assert other.get(f"/todos/{todo}").json()["task"] == task
+                for todo in writer.deleted:
+                    assert other.get(f"/todos/{todo}").status_code == 404
+
+
 def test_each_acknowledged_write_is_flushed_to_the_disk_once(folder: Path, sqlite_backend: Backend) -> None:
     with serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, client):
         client.post("/todos", json={"task": "x"})

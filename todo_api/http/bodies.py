@@ -1,5 +1,6 @@
 """Bodies of requests: their media types, and how large they may be."""
 
+from collections.abc import Sequence
 from email.message import Message
 
 from fastapi import Request
@@ -17,12 +18,7 @@ MAX_BODY_SIZE = 256 * 1024  # the longest todo, with each character as JSON may 
 """Bytes that a body may have, unless its route says more."""
 
 
-def body_types(method: str) -> tuple[str, ...]:
-    """The media types that a body may have."""
-    return (JSON, MERGE_PATCH) if method == "PATCH" else (JSON,)
-
-
-def check_media_type(request: Request) -> None:
+def check_media_type(request: Request, types: Sequence[str]) -> None:
     """Raise UnsupportedMediaType unless there is no body, or one of a type and a coding that it may have."""
     sent = [(name, value) for name, value in request.scope["headers"] if name in (b"content-type", b"content-encoding")]
     if sent == _USUAL:
@@ -34,7 +30,6 @@ def check_media_type(request: Request) -> None:
         raise Malformed("Send one Content-Type.")
     if fields.get("content-encoding", "identity").strip().lower() not in ("identity", ""):
         raise UnsupportedCoding
-    types = body_types(request.method)
     has_content = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
     if "content-type" not in fields:
         if has_content:

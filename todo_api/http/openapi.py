@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from todo_api.database.owners import owned_tables
-from todo_api.http.bodies import JSON, body_types
+from todo_api.http.bodies import JSON
 from todo_api.http.headers import MAX_HEAD_SIZE, OPEN_PATHS
 from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
@@ -61,12 +61,12 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
         _tidy(schemas)
         if with_tokens:
             components["securitySchemes"] = {"token": _BEARER}
-        limits = {route.operation_id: route.body_limit for route in app.routes if isinstance(route, Route)}
+        routes = {route.operation_id: route for route in app.routes if isinstance(route, Route)}
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
                 if with_tokens and path not in OPEN_PATHS:
                     _require_token(method, operation)
-                _complete(method, operation, schemas, limits)
+                _complete(method, operation, schemas, routes.get(operation["operationId"]))
         for schema in _objects(document):
             _make_exact(schema)
         app.openapi_schema = document
@@ -110,7 +110,7 @@ def _require_token(method: str, operation: dict[str, Any]) -> None:
     operation["responses"] |= {str(each.status): example_response(each) for each in refusals}
 
 
-def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], limits: dict[str | None, int]) -> None:
+def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], route: Route | None) -> None:
     """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
     operation["summary"], _, more = operation["description"].partition("\n\n")
     operation["description"] = more or f"{operation['summary']}."
@@ -118,9 +118,8 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], l
         for repeated in ("title", "description"):
             parameter["schema"].pop(repeated, None)
     responses = operation["responses"]
-    if "requestBody" in operation:
-        _complete_body(method, operation["requestBody"]["content"], responses, schemas)
-        responses["413"] = problem_response(TooLarge(limits[operation["operationId"]]))
+    if "requestBody" in operation and route is not None:
+        _complete_body(route, method, operation["requestBody"]["content"], responses, schemas)
     if wrong := _wrong_value(operation, schemas):
         responses["422"] = problem_response(Invalid([wrong]))
     else:  # which leaves the head alone to get wrong
@@ -135,12 +134,14 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], l
     operation["responses"] = dict(sorted(responses.items()))
 
 
-def _complete_body(method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]) -> None:
-    media_types = body_types(method.upper())
+def _complete_body(
+    route: Route, method: str, content: dict[str, Any], responses: dict[str, Any], schemas: dict[str, Any]
+) -> None:
     responses["400"] = example_response(Malformed)
-    responses["415"] = problem_response(UnsupportedMediaType(media_types, method.upper()))
+    responses["413"] = problem_response(TooLarge(route.body_limit))
+    responses["415"] = problem_response(UnsupportedMediaType(route.body_types, method.upper()))
     _add_example(content[JSON], schemas)
-    for media_type in media_types:
+    for media_type in route.body_types:
         content[media_type] = content[JSON]
 
 

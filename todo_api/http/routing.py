@@ -18,7 +18,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from todo_api.database.engines import Database
 from todo_api.database.session import Session
 from todo_api.http.addresses import address_of
-from todo_api.http.bodies import MAX_BODY_SIZE, check_media_type, limited
+from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, limited
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
@@ -62,6 +62,7 @@ class Route(APIRoute):
         self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any
     ) -> None:
         self.body_limit = max_body_size or MAX_BODY_SIZE
+        self.body_types = (JSON, MERGE_PATCH) if "PATCH" in options["methods"] else (JSON,)
         self.body_members = _body_members(endpoint)
         self.is_safe = bool({"GET", "HEAD"} & set(options["methods"]))
         parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
@@ -106,7 +107,7 @@ class Route(APIRoute):
                 check_query(request, parameters)
                 request.scope[DRY_RUN] = is_dry_run(request)
             if has_body:
-                check_media_type(request)
+                check_media_type(request, self.body_types)
             database: Database = request.state.database
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
