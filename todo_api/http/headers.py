@@ -1,16 +1,9 @@
 """The headers of every answer: the name of its request, and what browsers must not do with it."""
 
 import re
-from itertools import chain
 from random import getrandbits
 
 from starlette.types import Scope
-
-from todo_api.http.problem import Problem
-from todo_api.http.problems import HeadTooLarge, NotFound
-
-MAX_HEAD_SIZE = 8 * 1024
-"""Bytes that the target and the fields of a request may have."""
 
 # Nothing that begins as a token does: the id goes into the log.
 _SANE = re.compile(rb"(?!todo_)[A-Za-z0-9._-]{1,128}")
@@ -48,14 +41,3 @@ def request_id_of(scope: Scope) -> str:
     """The id that a request was sent with, if it is sane; else a new one."""
     sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return sent.decode() if _SANE.fullmatch(sent) else new_request_id()
-
-
-def check_head(scope: Scope) -> Problem | None:
-    """Refuse a head that is too large."""
-    size = sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
-    return HeadTooLarge(MAX_HEAD_SIZE) if size > MAX_HEAD_SIZE else None
-
-
-def check_slashes(scope: Scope) -> Problem | None:
-    """Refuse a path with an encoded slash: it is no slash (RFC 3986, section 2.2), and the server decodes it."""
-    return NotFound("There is nothing here.") if b"%2f" in scope["raw_path"].lower() else None
