@@ -1,4 +1,4 @@
-"""Strictness beyond the schemas: what a request has too much of is refused, never ignored."""
+"""Strict checks beyond the schemas: a request that has too much is refused, and nothing in it is ignored."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -47,9 +47,9 @@ def body_limit(scope: Scope) -> int:
 
 
 def check_query(request: Request, known: Mapping[str, bool]) -> None:
-    """Raise Invalid for a parameter that is not `known`, not UTF-8, or given twice unless it may be."""
+    """Raise Invalid for a query parameter that is unknown, not UTF-8, or repeated where `known` forbids it."""
     sent: bytes = request.scope["query_string"]
-    if not _is_utf8(sent):  # what is not would be replaced by U+FFFD, and something else be looked for
+    if not _is_utf8(sent):  # decoding would put U+FFFD there, and search for another text
         parts = [part.partition(b"=")[0].decode("latin-1") for part in sent.split(b"&") if not _is_utf8(part)]
         detail = "must be UTF-8, percent-encoded"
         raise Invalid([InvalidValue(pointer=unquote_plus(name), detail=detail, code="utf_8") for name in parts])
@@ -73,6 +73,7 @@ def _is_utf8(query: bytes) -> bool:
 
 
 def is_dry_run(request: Request) -> bool:
+    """Whether the query says `dry_run=true`; raises Invalid for anything but `true` and `false`."""
     sent = request.query_params.get("dry_run", "false")
     if sent not in ("true", "false", "1", "0"):
         raise Invalid([InvalidValue(pointer="dry_run", detail="must be true or false", code="bool_parsing")])
