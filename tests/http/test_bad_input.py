@@ -180,6 +180,47 @@ def test_a_body_of_just_the_limit_is_read(client: TestClient) -> None:
     assert client.put("/todos/1", content=iter([body[:30], body[30:]]), headers=JSON).status_code == 200
 
 
+ELSEWHERE = [
+    ("GET", "/livez"),
+    ("GET", "/docs"),
+    ("GET", "/docs/swagger-ui.css"),
+    ("POST", "/nothing"),
+    ("OPTIONS", "/todos/1"),
+    ("HEAD", "/livez"),
+]
+"""Requests whose body no endpoint reads."""
+
+
+@pytest.mark.parametrize(("method", "path"), ELSEWHERE)
+def test_a_body_over_the_limit_is_refused_where_no_endpoint_reads_it(
+    client: TestClient, method: str, path: str
+) -> None:
+    assert client.request(method, path, content=b" " * (MAX_BODY_SIZE + 1)).status_code == 413
+    assert client.request(method, path, content=b" " * MAX_BODY_SIZE).status_code != 413
+
+
+def test_the_limit_of_a_path_is_the_same_for_each_of_its_methods(client: TestClient) -> None:
+    body = b" " * (MAX_BODY_SIZE + 1)
+
+    assert client.put("/todos/bulk", content=body, headers=JSON).status_code == 405
+    assert client.put("/todos/1", content=body, headers=JSON).status_code == 413
+
+
+@pytest.mark.parametrize(("method", "path"), [*ALL, *ELSEWHERE])
+def test_a_body_of_an_unknown_transfer_encoding_is_refused(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path, headers=JSON | {"transfer-encoding": "gzip, chunked"})
+
+    assert answer.status_code == 400
+    if method != "HEAD":
+        assert answer.json()["detail"] == "The only Transfer-Encoding is chunked."
+
+
+def test_the_name_of_a_transfer_encoding_may_be_in_capitals(client: TestClient) -> None:
+    answer = client.put("/todos/1", content=iter([b"{}"]), headers=JSON | {"transfer-encoding": "Chunked"})
+
+    assert answer.status_code == 200
+
+
 def test_an_unknown_query_parameter_is_refused_by_its_name(client: TestClient) -> None:
     for method, path in ALL:
         answer = client.request(method, f"{path}?colour=red", json={"task": "x"} if method.startswith("P") else None)

@@ -7,6 +7,8 @@ from fastapi.testclient import TestClient
 
 from tests.applications import as_owner, in_process
 from tests.databases import SQLite
+from todo_api.http.bodies import MAX_BODY_SIZE
+from todo_api.http.strict import MAX_HEAD_SIZE
 
 PREFLIGHT = {
     "origin": "https://app.example",
@@ -40,6 +42,32 @@ def test_an_origin_of_the_settings_may_call_and_see_the_headers(open_client: Tes
         "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Dry-Run, X-Next-Cursor, X-Request-Id, X-Total-Count"
     )
     assert failed.headers["access-control-allow-origin"] == "https://app.example"
+
+
+REFUSED = {
+    "no such path": ("GET", "/nothing", {}, b"", 404),
+    "a large body": ("POST", "/todos", {}, b" " * (MAX_BODY_SIZE + 1), 413),
+    "an unknown transfer encoding": ("POST", "/todos", {"transfer-encoding": "cow"}, b"", 400),
+    "a large head": ("GET", "/todos", {"x": "a" * MAX_HEAD_SIZE}, b"", 431),
+}
+
+
+@pytest.mark.parametrize(("method", "path", "headers", "body", "status"), REFUSED.values(), ids=REFUSED.keys())
+def test_a_web_page_of_the_settings_can_read_why_it_was_refused(
+    open_client: TestClient, method: str, path: str, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    answer = open_client.request(method, path, headers={"origin": "https://app.example", **headers}, content=body)
+
+    assert answer.status_code == status
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    assert answer.headers["x-request-id"]
+
+
+def test_no_web_page_can_read_that_this_server_is_of_another_name(open_client: TestClient) -> None:
+    answer = open_client.get("/todos", headers={"origin": "https://app.example", "host": "evil.example"})
+
+    assert answer.status_code == 421
+    assert "access-control-allow-origin" not in answer.headers
 
 
 def test_another_origin_may_not_call(open_client: TestClient) -> None:

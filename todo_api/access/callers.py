@@ -25,14 +25,14 @@ _PORT = re.compile(rb":[0-9]{1,5}$")
 
 
 class Callers(Protocol):
-    """How it is told for whom a request was sent."""
+    """Finds the owner on whose behalf a request is sent."""
 
     async def identify(self, request: Request) -> str:
         """The owner; raises Unauthorized or InsufficientScope."""
 
 
 class LocalCaller:
-    """Everyone that LocalOnly lets in is one and the same."""
+    """Treats everyone whom LocalOnly lets in as the same owner."""
 
     async def identify(self, request: Request) -> str:
         return LOCAL
@@ -43,15 +43,15 @@ def choose(settings: Settings, database: Database) -> Callers:
 
 
 def checks(settings: Settings) -> list[Check]:
-    """The checks that each request passes before anything else looks at it."""
+    """The checks that the gate runs first: with `TODO_AUTH=local`, that the caller is local."""
     return [LocalOnly(settings.allowed_hosts, settings.cors_origins)] if settings.auth == "local" else []
 
 
 class LocalOnly:
-    """Serves this machine alone: no peer elsewhere, nothing that a proxy passed on, no web page of another origin.
+    """Refuses other machines, requests that a proxy passed on, and web pages of other origins.
 
-    A web page can reach a server on its reader's machine under a name of its own that it leads here (DNS rebinding), so
-    the name that the request is for must be one of the server's. `allowed_hosts` are further ones.
+    A web page can point its own host name at its reader's machine (DNS rebinding), so `Host` must be one of the
+    server's names. `allowed_hosts` adds further names.
     """
 
     def __init__(self, allowed_hosts: list[str], origins: list[str]) -> None:
@@ -67,13 +67,13 @@ class LocalOnly:
                 hosts.append(value.lower())
             elif name == b"origin":
                 origin = value
-            elif name in _FORWARDING or name.startswith(b"x-forwarded-"):  # whatever the server made of it
+            elif name in _FORWARDING or name.startswith(b"x-forwarded-"):  # even if the peer looks local
                 return NotLocal("a proxy passed the request on")
         if not _is_local(scope):
             return NotLocal("the request came from another one")
         if len(hosts) != 1 or _PORT.sub(b"", hosts[0]) not in self.hosts:
             return Misdirected()
-        # Preflights are answered: the answer says which origins may call.
+        # A preflight passes: its answer tells the browser which origins may call.
         if origin is not None and scope["method"] != "OPTIONS" and not self._may_call(origin, hosts[0]):
             return OtherOrigin()
         return None
@@ -83,7 +83,7 @@ class LocalOnly:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether the peer is on this machine: at a loopback address, or at a Unix socket, which has no peer's address."""
+    """Whether the peer is on this machine: at a loopback address, or on a Unix socket, which has no peer address."""
     peer, server = scope.get("client"), scope.get("server")
     if peer is None:
         return server is not None and server[1] is None

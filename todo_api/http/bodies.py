@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from email.message import Message
 
 from fastapi import Request
-from starlette.exceptions import HTTPException
 from starlette.types import Message as Received
 from starlette.types import Receive
 
@@ -38,16 +37,10 @@ def check_media_type(request: Request, types: Sequence[str]) -> None:
         raise UnsupportedMediaType(types, request.method)
 
 
-def limited(request: Request, limit: int) -> Request:
-    """The request, with a body of at most `limit` bytes; raises TooLarge when it declares more."""
-    headers = dict(request.scope["headers"])
-    if b"transfer-encoding" in headers:
-        if headers[b"transfer-encoding"].lower() != b"chunked":  # the server takes off the chunks, and no more
-            raise HTTPException(400, "The only Transfer-Encoding is chunked.")
-        return StrictJsonRequest(request.scope, _count(request.receive, limit))
-    if int(headers.get(b"content-length", 0)) > limit:  # the server has checked that it is a number
-        raise TooLarge(limit)
-    return StrictJsonRequest(request.scope, request.receive)
+def read_strictly(request: Request, limit: int) -> Request:
+    """The request, whose body is read as strict JSON, and may have at most `limit` bytes when it comes in chunks."""
+    is_chunked = "transfer-encoding" in request.headers  # the gate has looked at a declared size
+    return StrictJsonRequest(request.scope, _count(request.receive, limit) if is_chunked else request.receive)
 
 
 def _count(receive: Receive, limit: int) -> Receive:

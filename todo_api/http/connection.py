@@ -18,9 +18,10 @@ from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
-from todo_api.http.headers import MAX_HEAD_SIZE, complete, new_request_id
+from todo_api.http.headers import complete, new_request_id
 from todo_api.http.problem import ProblemResponse
 from todo_api.http.problems import HeadTooLarge
+from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.settings import load_settings
 
 LOOKS = 4

@@ -1,4 +1,4 @@
-"""Web pages of other origins (the Fetch standard's CORS): none unless the settings name them."""
+"""CORS (Fetch standard): web pages of other origins may call only when the settings name their origin."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +13,8 @@ from todo_api.http.problem import ProblemResponse
 
 
 class _Cors(CORSMiddleware):
+    """Starlette's CORS, which refuses a preflight with a problem document rather than plain text."""
+
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)
         if response.status_code < 400:
@@ -21,7 +23,7 @@ class _Cors(CORSMiddleware):
 
 
 def allow(origins: list[str]) -> Callable[[ASGIApp], ASGIApp]:
-    """What wraps an application that web pages of these origins may call."""
+    """A wrapper that lets web pages of these origins call an application."""
     return partial(
         _Cors,
         allow_origins=origins,

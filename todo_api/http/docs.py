@@ -11,7 +11,7 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Relative addresses throughout: the page works behind any proxy that adds a prefix.
+# Every address is relative, so that the page works behind a proxy that adds a prefix.
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <meta charset="utf-8">
@@ -24,7 +24,7 @@ _PAGE = """<!DOCTYPE html>
 <script src="docs/start.js"></script>
 </html>
 """
-# Swagger UI has no input of its own for a list of int64, and complains on the console: a text input is what it needs.
+# Swagger UI has no input for a list of int64 and logs an error on the console: give it a text input.
 _START = """const Int64 = ({ React }) => ({
   components: {
     JsonSchema_integer_int64: (props) => React.createElement(props.getComponent("JsonSchema_string"), props),

@@ -1,4 +1,4 @@
-"""The handlers of exceptions: each ends as a problem."""
+"""The exception handlers: each answers with a problem document."""
 
 import sqlite3
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def install(app: FastAPI) -> None:
 
 async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
     path = get_route_path(request.scope)
-    if error.status_code == 400 and not isinstance(error, Malformed):  # FastAPI's own, for what json.loads can't take
+    if error.status_code == 400 and not isinstance(error, Malformed):  # from FastAPI, when json.loads fails
         error = Malformed("The body is not JSON in UTF-8, nested too deep, or has a number of too many digits.")
     if error.status_code == 405:
         methods = ", ".join(allowed_methods(request.scope))
@@ -79,7 +79,7 @@ def _unknown_member(name: str, known: Mapping[str, bool]) -> str:
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    """What is wrong, in the words of this API where Pydantic has its own."""
+    """Say what is wrong, in the words of this API where it has some, otherwise in Pydantic's."""
     words = _REWORDED.get(error["type"])
     if words is None:
         return str(error["msg"])
@@ -108,29 +108,29 @@ _REWORDED = {
     "too_long": "must have at most {max_length} {unit}",
     "too_short": "must not be empty",
 }
-"""By its types of errors; the least length of what must have one is 1 everywhere."""
+"""Our words for each of Pydantic's error types. Every minimum length is 1, so too short means empty."""
 
 
-# SQLSTATE classes of PostgreSQL: a lost connection, a conflict with another transaction, too few resources, a lock or
-# a statement that took too long, a server that shuts down, one that can only be read, an idle transaction.
+# SQLSTATEs of PostgreSQL that pass: connection lost, transaction conflict, out of resources, lock not available,
+# statement cancelled or server shutting down, read-only server, idle transaction timed out.
 _PASSING_STATES = ("08", "40", "53", "55", "57", "25006", "25P03")
-# Of SQLite: a table that is not there, a file that is damaged.
+# Result codes of SQLite that last: a missing table, a damaged file, a file that is no database.
 _LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 async def _database_error(request: Request, error: Exception) -> ProblemResponse:
-    """503 for what passes, such as a lock, a full disk or a lost connection; 500 for what a person must mend.
+    """Answer 503 for an error that passes (a lock, a full disk, a lost connection), and 500 for one to be repaired.
 
-    The log gets the words of the database without their details, which hold values, and without a traceback.
+    The log gets the database's message, without its details, which hold values, and without a traceback.
     """
-    if isinstance(error, SchemaChangedError):  # of which the log has a line already
+    if isinstance(error, SchemaChangedError):  # already logged
         return ProblemResponse(
             Unavailable(f"The database is at migration {error.current}, and this server needs {error.expected}.")
         )
     said = str(getattr(error, "orig", error)) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
     if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
-        # Opened anew all together: beside one that was opened read-only, each further one would be so as well.
+        # Close all connections: beside one that is read-only, SQLite opens each further one read-only too.
         await request.state.database.dispose()
     if isinstance(error, StartupError):
         return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
@@ -145,6 +145,7 @@ def _is_read_only(error: Exception) -> bool:
 
 
 def _passes(error: Exception) -> bool:
+    """Whether the same request may succeed later."""
     if not isinstance(error, DBAPIError):
         return True
     if isinstance(error.orig, sqlite3.Error):
@@ -155,7 +156,7 @@ def _passes(error: Exception) -> bool:
 
 
 def _sqlite_code(error: Exception) -> int | None:
-    """SQLite's own, without the details; of what it gives none for, that it can't open the file."""
+    """SQLite's primary result code; SQLITE_CANTOPEN where the error has none, None for another database."""
     cause = getattr(error, "orig", error)
     if not isinstance(cause, sqlite3.Error):
         return None

@@ -11,23 +11,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.database.schema import StartupError
 from todo_api.http.bodies import JSON, MERGE_PATCH
-from todo_api.http.headers import DRY_RUN, check_head, check_slashes, complete, request_id_of
+from todo_api.http.headers import DRY_RUN, complete, request_id_of
 from todo_api.http.methods import METHODS, allowed_methods
-from todo_api.http.problem import Problem, ProblemResponse
+from todo_api.http.problem import ProblemResponse
 from todo_api.http.problems import Internal
+from todo_api.http.strict import check_body, check_head, check_slashes
 from todo_api.logs import CAUSE, log_request
 
-Check = Callable[[Scope], Problem | None]
-"""Looks at a request before anything else does; the problem is the answer."""
+Check = Callable[[Scope], HTTPException | None]
+"""Looks at a request before the application does, and returns a problem to refuse it."""
 
+_CHECKS: tuple[Check, ...] = (check_head, check_slashes, check_body)
 _ANSWER = "todo_api.answer"
-"""Where the scope of a request has its answer."""
+"""The key in a request's scope for its answer, which both parts of the gate need: CORS stands between them."""
 
 
 class Gate:
-    """The only ASGI middleware. It names each request, runs the checks, completes the answer and logs one line.
+    """The only ASGI middleware: gives each request an id, runs the checks, completes the answer and logs one line.
 
-    `cors` wraps what comes behind the checks: it answers preflights, and lets web pages read errors too.
+    `checks` come before CORS, so that a web page can't read their refusals. `cors` wraps all the rest: it answers
+    preflights, and lets the web pages that may call read every other error, such as 413 or 500.
     """
 
     def __init__(
@@ -45,18 +48,18 @@ class Gate:
         scope["request_id"] = request_id_of(scope)
         answer = scope[_ANSWER] = _Answer(scope, send)
         try:
-            problem = next((problem for check in self.checks if (problem := check(scope))), None)
-            await (ProblemResponse(problem) if problem else self.inner)(scope, receive, answer.send)
+            refusal = _refuse(scope, self.checks)
+            await (refusal or self.inner)(scope, receive, answer.send)
         finally:
-            del scope[_ANSWER]  # which holds the scope: garbage collection would have to find both
+            del scope[_ANSWER]  # the answer refers to the scope: a cycle would wait for garbage collection
             log_request(scope, answer.status, started)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on. An unforeseen error is caught here, as Starlette would cut the connection."""
+        """Answer a request, whatever happens: for an error that reaches Starlette, uvicorn cuts the connection."""
         answer: _Answer = scope[_ANSWER]
         try:
             await self._respond(scope)(scope, receive, send)
-        except CancelledError:  # the server ends, and has waited for this request as long as it may
+        except CancelledError:  # the server is stopping, and the time for running requests is over
             if answer.is_started:
                 raise
             refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
@@ -68,9 +71,9 @@ class Gate:
             await ProblemResponse(Internal())(scope, receive, send)
 
     def _respond(self, scope: Scope) -> ASGIApp:
-        """The application, or the answer in place of it: OPTIONS and HEAD work on every path (RFC 9110, 9.3)."""
-        if problem := check_head(scope) or check_slashes(scope):
-            return ProblemResponse(problem)
+        """Choose what answers: a refusal, the methods of the path for OPTIONS, or the application (RFC 9110, 9.3)."""
+        if refusal := _refuse(scope, _CHECKS):
+            return refusal
         if scope["method"] == "OPTIONS" and scope["path"] == "*":  # of the server itself
             return Response(status_code=204, headers={"Allow": ", ".join([*METHODS, "HEAD", "OPTIONS"])})
         if scope["method"] == "OPTIONS" and (methods := allowed_methods(scope)):
@@ -79,19 +82,27 @@ class Gate:
         return self._respond_to_head if scope["method"] == "HEAD" else self.app
 
     async def _respond_to_head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A copy: the server must still see HEAD, or it would miss the body that Content-Length announces.
+        # A copy: the server must still see HEAD, or it would expect the body that Content-Length announces.
         get = dict(scope, method="GET")
         try:
             await self.app(get, receive, send)
         finally:
-            scope.update(get, method="HEAD")  # the log asks for the route
+            scope.update(get, method="HEAD")  # the log line names the route, which is in the copy
+
+
+def _refuse(scope: Scope, checks: Sequence[Check]) -> ProblemResponse | None:
+    """Run the checks in order; the first problem is the answer."""
+    for check in checks:
+        if problem := check(scope):
+            return ProblemResponse(problem)
+    return None
 
 
 class _Answer:
-    """The answer to a request, on its way out."""
+    """Sends the answer to a request, and completes its head on the way."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
-        self.status = 500  # the server's own answer, when the application sends none
+        self.status = 500  # uvicorn's answer when the application sends none
         self.is_started = False
         self._scope = scope
         self._send = send
@@ -109,7 +120,7 @@ class _Answer:
 
 
 def _with_short_errors(send: Send) -> Send:
-    """Have the server log a StartupError as its one line; Starlette reports a traceback."""
+    """Report a StartupError to the server in one line, where Starlette sends a whole traceback."""
 
     async def send_short(message: Message) -> None:
         error = sys.exception()

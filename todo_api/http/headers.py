@@ -1,18 +1,11 @@
-"""The headers of every answer: the name of its request, and what browsers must not do with it."""
+"""The headers of every answer: the id of its request, and the security headers for browsers."""
 
 import re
-from itertools import chain
 from random import getrandbits
 
 from starlette.types import Scope
 
-from todo_api.http.problem import Problem
-from todo_api.http.problems import HeadTooLarge, NotFound
-
-MAX_HEAD_SIZE = 8 * 1024
-"""Bytes that the target and the fields of a request may have."""
-
-# Nothing that begins as a token does: the id goes into the log.
+# Never the start of a token, `todo_`: the id goes into the log.
 _SANE = re.compile(rb"(?!todo_)[A-Za-z0-9._-]{1,128}")
 _ALWAYS = [
     (b"x-content-type-options", b"nosniff"),
@@ -21,23 +14,23 @@ _ALWAYS = [
 ]
 _UNLESS_SET = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    # Nobody's copy but the caller's, and that one asked about each time, by If-None-Match.
+    # Only the caller may keep a copy, and must ask with If-None-Match before using it.
     (b"cache-control", b"private, no-cache"),
 ]
 
 
 OPEN_PATHS = ("/livez", "/readyz")
-"""What says nothing of anybody's todos, for whatever watches over the server from another machine."""
+"""The health checks. They show no todos, so that a monitor on another machine may call them."""
 DRY_RUN = "todo_api.dry_run"
-"""Where the scope of a request says that it is a dry run."""
+"""The key in a request's scope that is true for a dry run."""
 
 
 def new_request_id() -> str:
-    return f"{getrandbits(128):032x}"  # no secret, and a tenth of the price of one
+    return f"{getrandbits(128):032x}"  # no secret, so the fast generator will do
 
 
 def complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
-    """Add what every answer has to the headers of one."""
+    """Add the headers that every answer has."""
     present = {name for name, _ in headers}
     headers.append((b"x-request-id", request_id.encode()))
     headers.extend(_ALWAYS)
@@ -45,17 +38,6 @@ def complete(headers: list[tuple[bytes, bytes]], request_id: str) -> None:
 
 
 def request_id_of(scope: Scope) -> str:
-    """The id that a request was sent with, if it is sane; else a new one."""
+    """The `X-Request-Id` of the request if it is safe to log, otherwise a new id."""
     sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
     return sent.decode() if _SANE.fullmatch(sent) else new_request_id()
-
-
-def check_head(scope: Scope) -> Problem | None:
-    """Refuse a head that is too large."""
-    size = sum(map(len, chain.from_iterable(scope["headers"]))) + len(scope["raw_path"]) + len(scope["query_string"])
-    return HeadTooLarge(MAX_HEAD_SIZE) if size > MAX_HEAD_SIZE else None
-
-
-def check_slashes(scope: Scope) -> Problem | None:
-    """Refuse a path with an encoded slash: it is no slash (RFC 3986, section 2.2), and the server decodes it."""
-    return NotFound("There is nothing here.") if b"%2f" in scope["raw_path"].lower() else None

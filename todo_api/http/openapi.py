@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from todo_api.database.owners import owned_tables
 from todo_api.http.bodies import JSON
-from todo_api.http.headers import MAX_HEAD_SIZE, OPEN_PATHS
+from todo_api.http.headers import OPEN_PATHS
 from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
     HeadTooLarge,
@@ -25,6 +25,7 @@ from todo_api.http.problems import (
 )
 from todo_api.http.responses import CHALLENGE, HEADERS, SCHEMA, example_response, header_references, problem_response
 from todo_api.http.routing import Route
+from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.single_model.table import examples_of
 
 _BEARER = {

@@ -18,7 +18,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from todo_api.database.engines import Database
 from todo_api.database.session import Session
 from todo_api.http.addresses import address_of
-from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, limited
+from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
@@ -101,7 +101,7 @@ class Route(APIRoute):
         has_body = self.body_field is not None
 
         async def answer_strictly(request: Request) -> Response:
-            request = limited(request, self.body_limit)
+            request = read_strictly(request, self.body_limit)
             owner = request.scope[CALLER] = await request.state.callers.identify(request)
             if request.scope["query_string"]:
                 check_query(request, parameters)
