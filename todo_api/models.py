@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from sqlalchemy import JSON, Index
+from sqlalchemy import JSON, Index, Text
 from sqlmodel import Field
 
 from todo_api.database.counters import Counted
@@ -13,7 +13,7 @@ from todo_api.queries.search import Words
 from todo_api.queries.tags import Tagged
 from todo_api.single_model.columns import BIG_INTEGER, UTC_DATETIME
 from todo_api.single_model.fields import MAX_INTEGER, MAX_TEXT, Day, Id, Instant, Line, OptionalText, Tags
-from todo_api.single_model.marks import Created, InsteadOf, ServerSet, Since, Updated
+from todo_api.single_model.marks import Created, FoldOf, InsteadOf, Internal, ServerSet, Since, Updated
 
 
 class TodoItem(Counted, table=True):
@@ -61,6 +61,12 @@ class TodoItem(Counted, table=True):
     """How urgent it is (RFC 5545, section 3.8.1.9): 1 is the most urgent, 9 the least, 0 says nothing."""
     tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
     """Up to 32 distinct tags, each of 1 to 64 characters on one line without white space around it, in their order."""
+    task_folded: Annotated[str, Internal, FoldOf("task")] = Field(
+        default=None, sa_type=Text, sa_column_kwargs={"server_default": ""}
+    )
+    """The task as a search sees it; set by the session."""
+    notes_folded: Annotated[str | None, Internal, FoldOf("notes")] = Field(default=None, sa_type=Text)
+    """The notes as a search sees them; set by the session."""
     position: Annotated[int, Ge(-MAX_INTEGER), Le(MAX_INTEGER)] = Field(
         default=None, sa_type=BIG_INTEGER, sa_column_kwargs={"server_default": "0"}, schema_extra={"examples": [65_536]}
     )

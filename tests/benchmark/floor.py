@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.benchmark.rows import COLUMNS
 
-_NAMES = [name for name in COLUMNS if name != "owner"]
+_NAMES = [name for name in COLUMNS if name not in ("owner", "task_folded", "notes_folded")]
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM todo_items"
 _CREATE = """INSERT INTO todo_items (owner, task, complete, position, created_at, updated_at, version)
 SELECT 'local', ?, 0, max(position) + 65536, datetime(), datetime(), 1 FROM todo_items WHERE owner = 'local'"""

@@ -12,6 +12,7 @@ import asyncpg
 from sqlalchemy import URL, make_url
 
 from todo_api.features.move import STEP
+from todo_api.single_model.folding import fold
 
 COLUMNS = (
     "owner",
@@ -28,6 +29,8 @@ COLUMNS = (
     "updated_at",
     "completed_at",
     "version",
+    "task_folded",
+    "notes_folded",
 )
 VERBS = [
     "buy",
@@ -77,7 +80,7 @@ def rows(first: int, count: int) -> Iterator[tuple[Any, ...]]:
         done = updated if complete else None
         yield (
             *("local", number, task, notes, complete, due_on, due_at, priority, json.dumps(tags)),
-            *(number * STEP, created, updated, done, dice.choice((1, 1, 2, 3))),
+            *(number * STEP, created, updated, done, dice.choice((1, 1, 2, 3)), fold(task), notes and fold(notes)),
         )
 
 

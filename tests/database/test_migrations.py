@@ -161,7 +161,7 @@ def test_a_generated_migration_is_the_same_on_both_databases(
 def test_migrations_stand_alone() -> None:
     for path in (ROOT / "migrations" / "versions").glob("*.py"):
         imported = re.findall(r"^(?:from|import) (\w+)", path.read_text(), re.MULTILINE)
-        assert set(imported) <= {"alembic", "datetime", "logging", "sqlalchemy"}
+        assert set(imported) <= {"alembic", "datetime", "logging", "re", "sqlalchemy", "unicodedata"}
 
 
 FAILING = """
@@ -196,3 +196,21 @@ def test_the_migrations_can_be_written_as_sql(backend: Backend) -> None:
     script = migrate(backend.empty(), "upgrade", "head", sql=True)
 
     assert "CREATE TABLE todo_items" in script
+
+
+def test_texts_that_are_there_are_folded(backend: Backend) -> None:
+    url = backend.empty()
+    migrate(url, "upgrade", "0007")
+    now = "'2026-11-26 00:00:00.000000+00:00'"
+    execute(
+        url,
+        "INSERT INTO todo_items (owner, task, notes, complete, created_at, updated_at, version) VALUES"
+        f" ('local', 'Chambéry', NULL, false, {now}, {now}, 1), ('local', 'x', 'STRASSE', false, {now}, {now}, 1)",
+    )
+    migrate(url, "upgrade", "head")
+
+    with in_process(database_url=url) as client:
+        for words, ids in (("chambery", [1]), ("straße", [2]), ("ch", [1])):
+            assert [todo["id"] for todo in client.get("/todos", params={"q": words}).json()] == ids
+    migrate(url, "downgrade", "0007")
+    assert execute(url, "SELECT task FROM todo_items ORDER BY id") == [("Chambéry",), ("x",)]

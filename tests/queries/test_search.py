@@ -14,6 +14,7 @@ from tests.database.test_migrations import execute
 from tests.databases import PostgreSQL
 from tests.queries.test_plans import Statements, statements
 from todo_api.queries import pages
+from todo_api.single_model.folding import fold
 
 Todo = dict[str, Any]
 Headers = dict[str, str]
@@ -48,7 +49,7 @@ def found(owner: str, words: str, **members: Any) -> list[int]:
         todo["id"]
         for todo in TODOS
         if todo["owner"] == owner
-        and all(word in f"{todo['task']}\n{todo['notes']}".lower() for word in words.lower().split())
+        and all(word in f"{fold(todo['task'])}\n{fold(todo['notes'])}" for word in fold(words).split())
         and todo.items() >= members.items()
     ]
 
@@ -57,9 +58,12 @@ def found(owner: str, words: str, **members: Any) -> list[int]:
 def searched(database_url: str) -> str:
     """The URL of a database with these todos."""
     rows = ", ".join(
-        f"('{todo['owner']}', {todo['id']}, '{todo['task']}', '{todo['notes']}', {todo['complete']})" for todo in TODOS
+        f"('{todo['owner']}', {todo['id']}, '{todo['task']}', '{todo['notes']}', {todo['complete']},"
+        f" '{fold(todo['task'])}', '{fold(todo['notes'])}')"
+        for todo in TODOS
     )
-    insert = f"INSERT INTO todo_items (owner, id, task, notes, complete) VALUES {rows}"
+    members = "owner, id, task, notes, complete, task_folded, notes_folded"
+    insert = f"INSERT INTO todo_items ({members}) VALUES {rows}"
     execute(database_url, insert)
     return database_url
 
@@ -112,8 +116,8 @@ def test_upper_and_lower_case_are_the_same_in_every_order(
     for words, expected in (
         ("ΦΩΣ", [1]),
         ("φωσ", [1]),
-        ("straße", [2]),
-        ("STRASSE", [5]),
+        ("straße", [2, 5]),
+        ("STRASSE", [2, 5]),
         ("öl KÄSE", [3]),
         ("щи", [4]),
     ):
@@ -150,8 +154,9 @@ DROP_OTHER_INDEXES = """DO $$ DECLARE name text; BEGIN
     AND indexname NOT IN ('pk_todo_items', 'todo_items_words') LOOP EXECUTE 'DROP INDEX ' || name; END LOOP;
 END $$"""
 
-FEW_AMONG_MANY = """INSERT INTO todo_items (owner, id, task, complete)
-    SELECT CASE WHEN number BETWEEN 490 AND 509 THEN 'local' ELSE 'bob' END, number * 400, 'Buy milk and bread', false
+FEW_AMONG_MANY = """INSERT INTO todo_items (owner, id, task, task_folded, complete)
+    SELECT CASE WHEN number BETWEEN 490 AND 509 THEN 'local' ELSE 'bob' END, number * 400, 'Buy milk and bread',
+    'buy milk and bread', false
     FROM generate_series(1, 1000) number"""
 
 

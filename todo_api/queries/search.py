@@ -17,11 +17,12 @@ from sqlalchemy.orm import aliased
 from todo_api.queries.filters import Bound, Filter, Join, Parameters, Restriction
 from todo_api.single_model.columns import IndexTable
 from todo_api.single_model.fields import Line
+from todo_api.single_model.folding import fold
 from todo_api.single_model.table import Table, column
 
 
 class Words(Filter):
-    """A parameter of words that must all occur in the text of some members, in upper or lower case.
+    """A parameter of words that must all occur in the folded text of some members.
 
     The migrations keep an index of all runs of three characters: on SQLite the table `…_search`, which leads to the
     rows in the order of their ids; on PostgreSQL the index `…_words` on blocks of ids and on `search_text`, which finds
@@ -37,15 +38,15 @@ class Words(Filter):
         where = " or ".join(f"`{name}`" for name in self.members)
         described = Field(
             default=None,
-            description=f"Only those with each of these words in {where}, in upper or lower case; a word may be part"
-            " of a longer one. Words of three letters and more are found by an index.",
+            description=f"Only those with each of these words in {where}, whatever the case and the accents; a word may"
+            " be part of a longer one. Words of three letters and more are found by an index.",
             examples=["milk"],
         )
         return {self.name: (Annotated[Line, MinLen(1), MaxLen(200)] | None, described)}
 
     def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
         words: dict[str, str] = {}
-        for number, word in enumerate(dict.fromkeys(sent[self.name].split())):
+        for number, word in enumerate(dict.fromkeys(fold(sent[self.name]).split() or [sent[self.name]])):
             words[f"{self.name}_{'word' if _INDEXED[dialect].search(word) else 'part'}_{number}"] = word
         if dialect == "postgresql":
             return Bound(tuple(words), words | {kind: _like_pattern(words[kind]) for kind in self._indexed(words)})
@@ -56,9 +57,9 @@ class Words(Filter):
         blocks = [where for kind in kinds if kind in self._blocks for where in _in_blocks(table, *self._blocks[kind])]
         others = [kind for kind in kinds if kind not in indexed and kind not in self._blocks]
         if dialect == "postgresql":
-            likes = [self._text(table).like(_folded(kind)) for kind in indexed]
+            likes = [self._text(table).like(bindparam(kind, type_=String)) for kind in indexed]
             # Not by LIKE, for which it would read the whole index, or take the word for a rare one.
-            parts = [func.strpos(self._text(table), _folded(kind)) > 0 for kind in others]
+            parts = [func.strpos(self._text(table), bindparam(kind, type_=String)) > 0 for kind in others]
             return Restriction([*likes, *blocks, *parts])
         checks = self.check(table, member, others)
         if not indexed:
@@ -71,7 +72,7 @@ class Words(Filter):
         return Restriction([match, *checks], [Join(index, same_row, index.c.rowid)])
 
     def check(self, table: type[Table], member: str, kinds: Sequence[str]) -> Sequence[ColumnElement[bool]]:
-        return [func.instr(self._text(table), _folded(kind)) > 0 for kind in kinds]
+        return [func.instr(self._text(table), bindparam(kind, type_=String)) > 0 for kind in kinds]
 
     def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
         return [(kind,) for kind in self._indexed(kinds)]
@@ -86,7 +87,8 @@ class Words(Filter):
         return [kind for kind in kinds if kind.startswith(f"{self.name}_word")]
 
     def _text(self, table: type[Table]) -> ColumnElement[str]:
-        return search_text(*(column(table, name) for name in self.members))
+        folded = {member: name for name, member in table._folded.items()}
+        return search_text(*(column(table, folded[name]) for name in self.members))
 
 
 BLOCKS = (2, 12)
@@ -116,18 +118,13 @@ def _block(row_id: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def search_text(first: ColumnElement[Any], *others: ColumnElement[Any]) -> ColumnElement[str]:
-    """The text that is searched, in lower case: the members, which no word can span, a line each."""
+    """The text that is searched: the folded members, which no word can span, a line each."""
     # Written out, not bound: an index is used for just the expression that it was made of.
     line_break, nothing = literal_column("'\n'", String), literal_column("''", String)
     text = first
     for other in others:
         text = text + line_break + func.coalesce(other, nothing)
-    return func.lower(text)
-
-
-def _folded(kind: str) -> ColumnElement[str]:
-    """The word of a kind in lower case: by the database, which knows what its lower() makes of the text."""
-    return func.lower(bindparam(kind, type_=String))
+    return text
 
 
 def _as_phrase(kind: str) -> ColumnElement[str]:

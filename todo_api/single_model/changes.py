@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import case, func, literal
 
 from todo_api.single_model.fields import utc_now
+from todo_api.single_model.folding import fold
 from todo_api.single_model.table import Table, column, is_versioned
 
 
@@ -15,6 +16,7 @@ def stamp_new(row: Table) -> None:
     for name in table._created:
         if row.__dict__.get(name) is None:
             row.__dict__[name] = now
+    row.__dict__.update(_folds(table, row.__dict__))
     for name, flag in table._since.items():
         if row.__dict__[flag] and row.__dict__.get(name) is None:
             row.__dict__[name] = now
@@ -29,6 +31,7 @@ def changes_of(row: Table, stored: Mapping[str, Any]) -> dict[str, Any]:
     if not new:
         return {}
     table = type(row)
+    new |= _folds(table, new)
     now = max([utc_now(), *(stored[name] for name in table._updated)])  # whatever the clock does
     new |= {name: now if new[flag] else None for name, flag in table._since.items() if flag in new}
     new |= dict.fromkeys(table._updated, now)
@@ -39,7 +42,7 @@ def changes_of(row: Table, stored: Mapping[str, Any]) -> dict[str, Any]:
 
 def changes_of_many(table: type[Table], values: Mapping[str, Any]) -> dict[str, Any]:
     """The same for an UPDATE of many rows, all of which get other values."""
-    new, now = dict(values), utc_now()
+    new, now = {**values, **_folds(table, values)}, utc_now()
     for name in table._updated:
         old = column(table, name)
         new[name] = case((old > now, old), else_=literal(now, old.type))  # whatever the clock does
@@ -48,3 +51,9 @@ def changes_of_many(table: type[Table], values: Mapping[str, Any]) -> dict[str, 
             old = column(table, name)
             new[name] = func.coalesce(old, literal(now, old.type)) if values[flag] else None
     return new | ({"version": column(table, "version") + 1} if is_versioned(table) else {})
+
+
+def _folds(table: type[Table], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The folded text of each member of `values` that has one."""
+    sent = {name: values[member] for name, member in table._folded.items() if member in values}
+    return {name: text and fold(text) for name, text in sent.items()}

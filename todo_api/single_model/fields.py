@@ -3,10 +3,13 @@
 import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Self
+from unicodedata import normalize
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from todo_api.single_model.folding import is_blank
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that JSON readers of every language keep exactly (RFC 8259, section 6)."""
@@ -70,10 +73,20 @@ _BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
 _NOT_BLANK = f"^[^{_BREAKS}]*[^{_SPACES}{_BREAKS}][^{_BREAKS}]*$"
 
+_ONE_LINE = "must be one line without control characters, and not blank"
+
+
+def _visible(text: str) -> str:
+    if is_blank(text):
+        raise PydanticCustomError("one_line", _ONE_LINE)
+    return text
+
+
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True),
-    Matching(_NOT_BLANK, "one_line", "must be one line without control characters, and not blank"),
+    Matching(_NOT_BLANK, "one_line", _ONE_LINE),
+    AfterValidator(_visible),
 ]
 """Text on one line; white space around it is dropped."""
 
@@ -86,7 +99,7 @@ Text = Annotated[
 
 
 def _none_if_blank(text: str | None) -> str | None:
-    return text if text and not text.isspace() else None
+    return text if text and not is_blank(text) else None
 
 
 OptionalText = Annotated[Text | None, AfterValidator(_none_if_blank)]
@@ -108,7 +121,12 @@ class Distinct:
         return values
 
 
-Tag = Annotated[Line, MinLen(1), MaxLen(64)]
+def _composed(text: str) -> str:
+    """The canonical form NFC: tags are names, so one that looks the same is the same."""
+    return normalize("NFC", text)
+
+
+Tag = Annotated[Line, AfterValidator(_composed), MinLen(1), MaxLen(64)]
 Tags = Annotated[list[Tag], MaxLen(32), Distinct()]
 
 _DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"

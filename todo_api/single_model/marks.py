@@ -27,5 +27,12 @@ class InsteadOf:
         self.other = other
 
 
+class FoldOf:
+    """Marks an internal text that the server sets: the folded text of another member, in which a search looks."""
+
+    def __init__(self, member: str) -> None:
+        self.member = member
+
+
 class Internal:
     """Marks a field that the server alone knows: it is in no response, in no request and in no schema."""

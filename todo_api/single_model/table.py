@@ -27,7 +27,7 @@ from sqlmodel import SQLModel
 from sqlmodel._compat import SQLModelConfig
 from typing_extensions import TypedDict
 
-from todo_api.single_model.marks import Created, InsteadOf, Internal, ServerSet, Since, Updated
+from todo_api.single_model.marks import Created, FoldOf, InsteadOf, Internal, ServerSet, Since, Updated
 
 # Every constraint has a name, so that a later migration can change it. Set before the first table class.
 SQLModel.metadata.naming_convention = {
@@ -77,6 +77,8 @@ class Table(SQLModel):
     """The instants marked Updated."""
     _since: ClassVar[dict[str, str]]
     """The instants marked Since, each with its flag."""
+    _folded: ClassVar[dict[str, str]]
+    """The members marked FoldOf, each with the member that it folds."""
     _exclusive: ClassVar[list[tuple[str, str]]]
     """The pairs of fields of which InsteadOf allows one."""
 
@@ -88,6 +90,7 @@ class Table(SQLModel):
         cls._created = [name for name, mark in marks if mark in (Created, Updated)]
         cls._updated = [name for name, mark in marks if mark is Updated]
         cls._since = {name: mark.flag for name, mark in marks if isinstance(mark, Since)}
+        cls._folded = {name: mark.member for name, mark in marks if isinstance(mark, FoldOf)}
         cls._exclusive = [(mark.other, name) for name, mark in marks if isinstance(mark, InsteadOf)]
         decorators = cls.__pydantic_decorators__
         if unseen := [*decorators.field_validators, *decorators.model_validators, *decorators.validators]:

@@ -54,26 +54,6 @@ class _Connection(FileConnection):
         return super().cursor(factory)
 
 
-def _lower(text: str | None) -> str | None:
-    """Text as FTS5 compares it: each character for itself, not two for one, and every sigma the same."""
-    if text is None or text.isascii():
-        return text and text.lower()
-    return text.translate(_LOWER_CASE)
-
-
-class _LowerCase(dict[int, str]):
-    """What `str.translate` makes of each character, found when it is met first: all of Unicode takes 0.4 s."""
-
-    def __missing__(self, code: int) -> str:
-        character = chr(code)
-        choices = (character.casefold(), character.lower(), character)
-        self[code] = next(lower for lower in choices if len(lower) == 1)
-        return self[code]
-
-
-_LOWER_CASE = _LowerCase()
-
-
 class InPlaceDialect(SQLiteDialect_pysqlite):
     """pysqlite for the event loop: every transaction is `BEGIN IMMEDIATE`, or none at all for `read_only`."""
 
@@ -101,8 +81,6 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def on_connect(self) -> Callable[[DBAPIConnection], None]:
         def connect(connection: Any) -> None:
             connection.lock_timeout = self.lock_timeout
-            # SQLite's own lower() knows ASCII alone.
-            connection.create_function("lower", 1, _lower, deterministic=True)
             execute = connection.cursor().execute
             # Asked first: the switch to WAL needs the database for itself, and is made once in a file's life.
             if not self.read_only and execute("PRAGMA journal_mode").fetchone() != ("wal",):
