@@ -243,7 +243,7 @@ def test_statements_that_are_ended_from_outside_leave_every_connection_whole(
             stop.set()
             await asyncio.gather(*senders)
             assert set(statuses) <= {200, 201, 503}, server.output
-            assert 503 in statuses
+            assert 503 in statuses or function == "pg_cancel_backend"  # which may come between two statements
             for _ in range(60):
                 assert (await client.post("/todos", json={"task": "x"})).status_code == 201
             kept = {int(row[0]) for row in await driver.fetch("SELECT id FROM todo_items")}

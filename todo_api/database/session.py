@@ -30,6 +30,8 @@ T = TypeVar("T", bound=Table)
 R = TypeVar("R")
 Rs = TypeVarTuple("Rs")
 
+LONG_TEXT = 16 * 1024
+"""Characters of a folded text that took some milliseconds."""
 COMMIT_TIME = 1.0
 """Seconds that a commit may take at least, whatever the deadline: nobody knows the outcome of one that is given up."""
 
@@ -210,6 +212,8 @@ class Session:
 
     async def _values_of(self, row: Table, expressions: Mapping[str, Any]) -> dict[str, Any]:
         stamp_new(row)
+        if sum(len(row.__dict__[name] or "") for name in type(row)._folded) > LONG_TEXT:
+            await asyncio.sleep(0)  # to fold such a text takes up to 20 ms: let others be answered
         if number := await self._number(row):
             row.__dict__["change"] = number
         values = {name: row.__dict__[name] for name in type(row).model_fields if name not in ("id", *expressions)}

@@ -52,8 +52,11 @@ def check_preconditions(request: Request, row: Versioned | None, *, required: bo
     """
     fields = _read_tags(request)
     if b"if-match" not in fields and required and request.state.require_if_match:
-        sent = "If-Match: *" if row is None else "If-Match with the ETag of what you change"
-        raise PreconditionRequired(f"Send {sent}.")
+        raise (
+            required_for_list()
+            if row is None
+            else PreconditionRequired("Send If-Match with the ETag of what you change.")
+        )
     if not fields:
         return
     tag = None if row is None else entity_tag(row)
@@ -66,9 +69,17 @@ def check_preconditions(request: Request, row: Versioned | None, *, required: bo
         raise _failed(row, "It is there, and If-None-Match says that it must not be.")
 
 
+def failed_for_list() -> PreconditionFailed:
+    return PreconditionFailed("A list has no ETag: only If-Match: * holds for it.")
+
+
+def required_for_list() -> PreconditionRequired:
+    return PreconditionRequired("Send If-Match: *.")
+
+
 def _failed(row: Versioned | None, detail: str) -> PreconditionFailed:
     if row is None:
-        return PreconditionFailed("A list has no ETag: only If-Match: * holds for it.")
+        return failed_for_list()
     return PreconditionFailed(detail, row.model_dump(mode="json"), entity_tag(row))
 
 

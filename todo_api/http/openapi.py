@@ -123,8 +123,7 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], r
         _complete_body(route, method, operation["requestBody"]["content"], responses, schemas)
     if wrong := _wrong_value(operation, schemas):
         responses["422"] = problem_response(Invalid([wrong]))
-    else:  # which leaves the head alone to get wrong
-        responses["431"] = problem_response(HeadTooLarge(MAX_HEAD_SIZE))
+    responses["431"] = problem_response(HeadTooLarge(MAX_HEAD_SIZE))
     responses |= {str(problem.status): example_response(problem) for problem in (Internal, Unavailable)}
     for response in responses.values():
         if method != "get":

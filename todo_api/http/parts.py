@@ -14,8 +14,8 @@ class Part(params.Depends):
 
     parameters: list[dict[str, Any]] = field(default_factory=list, kw_only=True)
     """Parameters of the operation, as OpenAPI has them."""
-    problems: tuple[type[Problem], ...] = field(default=(), kw_only=True)
-    """Problems that it may end in."""
+    problems: tuple[type[Problem] | Problem, ...] = field(default=(), kw_only=True)
+    """Problems that it may end in, or examples of them."""
     headers: tuple[str, ...] = field(default=(), kw_only=True)
     """Headers of the answer."""
     response_model: Any = field(default=None, kw_only=True)

@@ -91,7 +91,7 @@ _EXAMPLES = [
 ]
 
 
-def documented(*problems: type[Problem], success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
+def documented(*problems: type[Problem] | Problem, success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
     """The `responses` of a route: its own problems, and the headers of its success."""
     answers: Responses = {problem.status: example_response(problem) for problem in problems}
     if headers:
@@ -103,7 +103,9 @@ def not_modified() -> Responses:
     return {304: {"description": "The client has the present version.", "headers": header_references("ETag")}}
 
 
-def example_response(kind: type[Problem]) -> dict[str, Any]:
+def example_response(kind: type[Problem] | Problem) -> dict[str, Any]:
+    if isinstance(kind, Problem):
+        return problem_response(kind)
     return problem_response(next(example for example in _EXAMPLES if type(example) is kind))
 
 

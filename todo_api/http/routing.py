@@ -85,7 +85,7 @@ class Route(APIRoute):
 
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
-        problems = [problem for part in parts.values() for problem in part.problems]
+        problems: list[Any] = [problem for part in parts.values() for problem in part.problems]
         headers = [header for part in parts.values() for header in part.headers]
         has_row = any(part.is_row for part in parts.values())
         if has_row:

@@ -9,9 +9,9 @@ from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
-from todo_api.http.conditional import IF_MATCH_ANY
+from todo_api.http.conditional import IF_MATCH_ANY, failed_for_list, required_for_list
 from todo_api.http.problem import InvalidValue
-from todo_api.http.problems import Invalid, PreconditionFailed, PreconditionRequired, TooMany
+from todo_api.http.problems import Invalid, TooMany
 from todo_api.queries.query import Query, restricted
 from todo_api.single_model.bodies import Changes
 from todo_api.single_model.changes import changes_of_many
@@ -45,7 +45,7 @@ class BulkQuery(Query[T]):
 
     @classmethod
     def part(cls) -> dict[str, Any]:
-        problems = (TooMany, PreconditionFailed, PreconditionRequired)
+        problems = (TooMany, failed_for_list(), required_for_list())
         return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems}
 
     async def delete(self, session: Session) -> Affected:
