@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.exc import InvalidRequestError, MultipleResultsFound, NoResultFound
+from sqlalchemy.exc import DBAPIError, InvalidRequestError, MultipleResultsFound, NoResultFound
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import bindparam, col, delete, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -376,3 +376,14 @@ def test_a_change_of_a_version_that_is_gone_is_refused(backend: Backend) -> None
 
     with pytest.raises(StaleDataError):
         run(backend, change)
+
+
+def test_a_statement_that_fails_harms_no_later_write(backend: Backend) -> None:
+    async def fail(session: Session) -> str:
+        try:
+            await session.exec(select(func.no_such_function(TodoItem.id)))
+        except DBAPIError:
+            return "failed"
+        return "done"
+
+    assert run(backend, fail, add_and_commit, fail, count) == ["failed", 4, "failed", 4]

@@ -9,7 +9,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.applications import command, in_process
-from tests.databases import Backend, SQLite
+from tests.databases import ROOT, Backend, SQLite
 from tests.linters.running import LINTERS, lint_by_redocly, lint_by_spectral, run
 from tests.servers import Server, serving
 
@@ -63,6 +63,7 @@ def fuzz(folder: Path, server: Server, *options: str) -> None:
         *options,
         *("--report", "json", "--report-json-path", folder / "report.json", f"{server.url}/openapi.json"),
         SCHEMATHESIS_HOOKS=str(LINTERS / "hooks.py"),
+        PYTHONPATH=str(ROOT),
     )
 
     assert fuzzed.returncode == 0, fuzzed.stdout + fuzzed.stderr

@@ -172,6 +172,8 @@ class Write:
         self._group = group
         self._nested = nested
         self._wrote = False
+        self._is_clean = True
+        """Whether there is nothing to undo."""
         self._counted: list[str] = []
         """Owners whose number this write has taken."""
 
@@ -182,11 +184,12 @@ class Write:
         try:
             found = await group.connection.execute(statement, values)
         except BaseException as error:
+            self._is_clean = False  # on PostgreSQL, nothing more can be done before it is undone
             if not group.connection.is_whole:
                 await self._turn.fail(group, error)
             raise
         if statement.is_dml and (found.rows or found.changed):
-            self._wrote = True
+            self._wrote, self._is_clean = True, False
         return found
 
     async def number(self, owner: str) -> int:
@@ -194,6 +197,7 @@ class Write:
         if owner not in numbers:
             numbers[owner] = await self._group.connection.number(owner)
             self._counted.append(owner)
+            self._is_clean = False
         return numbers[owner]
 
     async def commit(self) -> None:
@@ -207,5 +211,4 @@ class Write:
             for owner in self._counted:
                 self._group.numbers.pop(owner, None)
         # What this write saw of others in its group may be in its answer, so it waits for their commit in any case.
-        clean = not (self._wrote or self._counted)
-        await self._turn.end(self._group, keep=keep, nested=self._nested, clean=clean)
+        await self._turn.end(self._group, keep=keep, nested=self._nested, clean=self._is_clean)
