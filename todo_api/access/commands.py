@@ -1,4 +1,4 @@
-"""What an operator does by the command line: make, list and revoke tokens, and give an owner's todos another owner."""
+"""The commands of the operator: make, list and revoke tokens, and rename an owner."""
 
 import asyncio
 import re

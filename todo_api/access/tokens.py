@@ -20,7 +20,7 @@ from todo_api.single_model.marks import Internal, ServerSet
 
 
 class AccessToken(Owned, table=True):
-    """What a caller shows to act for its owner, who made it by the command line."""
+    """A token: its caller acts for its owner. The operator makes it by the command line."""
 
     __tablename__ = "access_tokens"
     __table_args__ = ({"sqlite_autoincrement": True},)

@@ -45,7 +45,7 @@ class Result(Generic[R]):
 
 
 class Shape(NamedTuple):
-    """What a select gives: rows of `entity`, else single values, else tuples."""
+    """The kind of a select's results: rows of `entity`, else single values, else tuples."""
 
     entity: type[Table] | None
     is_scalar: bool

@@ -1,4 +1,4 @@
-"""What must hold before the first request: a database that answers, at the newest migration."""
+"""The schema: its migrations, and the check that the database is at the one that this code needs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

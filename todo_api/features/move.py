@@ -23,7 +23,7 @@ from todo_api.single_model.fields import MAX_INTEGER, Id
 STEP = 65_536
 """The room between two todos that were created one after the other: for 16 moves into the same gap."""
 _FEW = 32
-"""How many todos are spread out at first."""
+"""Todos that are spread out at first, to make room between two neighbours."""
 
 
 class Move(BaseModel):
@@ -51,7 +51,7 @@ class Move(BaseModel):
 
 
 class Place(NamedTuple):
-    """Where a todo stands: todos of the same position are in the order of their ids."""
+    """The place of a todo in the order: its position, then its id."""
 
     position: int
     id: int

@@ -25,7 +25,7 @@ from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.settings import load_settings
 
 LOOKS = 4
-"""How often in each time-out a connection is looked at: a slow client is told within a quarter of it."""
+"""Checks of a connection in each time-out. A slow client is told within a quarter of the time-out."""
 LAST_CALL = 1.0
 """Seconds that an idle connection stays open when the server ends: its client may be sending a request just then."""
 FAREWELL = 2.0
@@ -203,7 +203,7 @@ class _Farewell(asyncio.Protocol):
 
 
 class _Transport:
-    """What answers a request before it has arrived, and closes the connection only when the client could read that."""
+    """A transport for an answer before the end of a request. It closes when the client could read the answer."""
 
     def __init__(self, connection: Protocol) -> None:
         self.connection = connection

@@ -149,7 +149,7 @@ _TYPES = {"string": ("must be a string", "string_type"), "integer": ("must be an
 
 
 def _wrong_value(operation: dict[str, Any], schemas: dict[str, Any]) -> InvalidValue | None:
-    """What can be wrong with the first member of the body, or with the first parameter."""
+    """An example of a wrong value: of the first member of the body, else of the first parameter."""
     if "requestBody" in operation:
         schema = operation["requestBody"]["content"][JSON]["schema"]
         name, member = next(iter(_model(schema, schemas)["properties"].items()))

@@ -1,4 +1,4 @@
-"""What a problem document says (RFC 9457), and how one is sent."""
+"""The problem document (RFC 9457), and the response that carries it."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -68,7 +68,7 @@ class Problem(HTTPException):
     type: ClassVar[str]
 
     members: Mapping[str, Any] = {}
-    """What this problem says beside the members that every one has."""
+    """Further members of this problem, such as `errors`."""
 
     def __init__(self, detail: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(self.status, detail, headers)

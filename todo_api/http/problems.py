@@ -142,7 +142,7 @@ class PreconditionRequired(Problem):
 
 
 MAX_ERRORS = 100
-"""How many of the things that are wrong with a request are named, so that the answer is no larger than it helps."""
+"""Errors of one request that are named. More would only make the answer larger."""
 
 
 class Invalid(Problem):

@@ -53,7 +53,7 @@ register_url_convertor("member", _Member())
 
 
 class Route(APIRoute):
-    """What an endpoint says by its signature, the route does and documents.
+    """A route that does, and documents, what the signature of its endpoint says.
 
     `max_body_size` is the number of bytes that a body may have.
     """

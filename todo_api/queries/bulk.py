@@ -22,7 +22,7 @@ T = TypeVar("T", bound=Table)
 
 
 class Affected(BaseModel):
-    """How many rows a bulk change is about."""
+    """The number of todos that a change of many found and changed."""
 
     model_config = ConfigDict(
         use_attribute_docstrings=True, json_schema_extra={"examples": [{"matched": 3, "changed": 2}]}

@@ -108,5 +108,5 @@ class Before(_Range):
 
 
 def _with_plus(text: Any) -> Any:
-    """What a URL made of the `+` of an offset, a space, made good."""
+    """Put back the `+` of an offset, which a URL turns into a space."""
     return text.replace(" ", "+") if isinstance(text, str) else text

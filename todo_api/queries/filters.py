@@ -25,7 +25,7 @@ Parameters = dict[str, tuple[Any, Any]]
 
 
 class Join(NamedTuple):
-    """How an index leads to rows: those of `target` give the ids of what matches, as `key`."""
+    """A join with an index: `key` is the id of a matching row, in each row of `target`."""
 
     target: FromClause
     on: ColumnElement[bool]
@@ -33,27 +33,27 @@ class Join(NamedTuple):
 
 
 class Bound(NamedTuple):
-    """What a filter binds: the kinds of restriction, of which the statement is made, and its bound parameters."""
+    """The kinds of restriction of a filter, which decide the statement, and its bound parameters."""
 
     kinds: tuple[str, ...]
     values: dict[str, Any]
 
 
 class Sortable(NamedTuple):
-    """What a list can be sorted by: the key in SQL, whether it may be null, its value of a row, and its type."""
+    """A sort key: its SQL, whether it may be null, how to read it from a row, and its type."""
 
     key: ColumnElement[Any]
     nullable: bool
     value_of: Callable[[Any], Any]
     type: TypeAdapter[Any]
     present: ColumnElement[bool]
-    """That the key is not null, as the walk of an index can begin with it."""
+    """The condition that the key is not null, in a form that an index can use."""
     meaning: str = ""
-    """What it is, for what is no member."""
+    """What the key means, when it is no member."""
 
 
 class Restriction(NamedTuple):
-    """What a filter adds to a statement."""
+    """The conditions and the joins that a filter adds to a statement."""
 
     where: Sequence[ColumnElement[bool]]
     joins: Sequence[Join] = ()
@@ -83,11 +83,11 @@ class Filter:
         raise NotImplementedError
 
     def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
-        """What those of its parameters that were sent come to."""
+        """The kinds and the bound parameters for the parameters that were sent."""
         return Bound(tuple(sent), dict(sent))
 
     def restrict(self, table: type[Table], member: str, kinds: Sequence[str], dialect: str) -> Restriction:
-        """What it adds to a statement for these kinds of `bind`."""
+        """The conditions and joins for these kinds."""
         raise NotImplementedError
 
     def check(self, table: type[Table], member: str, kinds: Sequence[str]) -> Sequence[ColumnElement[bool]]:
@@ -102,7 +102,7 @@ class Filter:
         return ()
 
     def virtual(self, table: type[Table], member: str) -> dict[str, Sortable]:
-        """What a list can be sorted by that is no member."""
+        """Sort keys that this filter adds beside the members."""
         return {}
 
     def order(self, member: str, kinds: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ Rows = Select[*tuple[Any, ...]]
 
 
 class Selection(NamedTuple):
-    """Which rows of a table, in which order, and of which database."""
+    """The rows of a list: their table, the filters, the order, and the dialect of the database."""
 
     table: type[Table]
     shape: Shape

@@ -21,7 +21,7 @@ from todo_api.queries.query import Shape
 from todo_api.queries.sorting import Range, Term, pinned, ranges, sortables
 
 LOOKS = ((1_000, 1_000), (4_000, 16_000))
-"""How many rows of a filter to look at, and then of the order, before the next step; the last ones take some 10 ms."""
+"""Rows to look at in each step: of a filter's index, then of the order's. The last step takes some 10 ms."""
 
 
 async def find(

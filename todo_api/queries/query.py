@@ -33,7 +33,7 @@ class Query(BaseModel, Generic[T]):
 
     @classmethod
     def part(cls) -> dict[str, Any]:
-        """What an operation that reads this query says in the document."""
+        """The parts of the document of an operation that reads this query."""
         return {"parameters": cls.parameters()}
 
     @classmethod
@@ -64,7 +64,7 @@ class Query(BaseModel, Generic[T]):
             raise RequestValidationError([each | {"loc": ("query", *each["loc"])} for each in error.errors()]) from None
 
     def restrict(self, dialect: str) -> tuple[Shape, dict[str, Any]]:
-        """What the filters that were sent come to: the shape of the statement, and its bound parameters."""
+        """The shape of the statement for the filters that were sent, and its bound parameters."""
         shape: list[tuple[Filter, str, tuple[str, ...]]] = []
         values: dict[str, Any] = {}
         for each, member, sent in self.sent_filters():
@@ -119,7 +119,7 @@ def restricted(statement: S, table: type[Table], shape: Shape, dialect: str) -> 
 
 
 def restrictions(table: type[Table], shape: Shape, dialect: str) -> tuple[list[ColumnElement[bool]], list[Join]]:
-    """What the filters of a shape add to a statement."""
+    """The conditions and the joins of the filters of a shape."""
     found = [each.restrict(table, member, kinds, dialect) for each, member, kinds in shape]
     return [where for each in found for where in each.where], [join for each in found for join in each.joins]
 

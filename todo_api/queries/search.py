@@ -100,7 +100,7 @@ It finds rows in any order and sorts them: those with two common words take 10 t
 
 
 def _in_blocks(table: type[Table], count: int, sign: str) -> list[ColumnElement[bool]]:
-    """That a row is in so many blocks, from the one on in which the page begins.
+    """The condition that a row is in one of so many blocks, from the block on in which the page begins.
 
     Where the index is missing none is, as each try would be a look at every row.
     """

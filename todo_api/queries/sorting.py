@@ -47,7 +47,7 @@ def _in_collation_c(element: CodePoints, compiler: SQLCompiler, **options: Any) 
 
 @cache
 def sortables(table: type[Table]) -> dict[str, Sortable]:
-    """What a list of the table can be sorted by: its members that are no lists, and what filters add."""
+    """The sort keys of a table: its members, but for lists, and those that filters add."""
     found = {
         name: _member(table, name) for name in member_names(table) if not isinstance(column(table, name).type, JSON)
     }
@@ -114,7 +114,7 @@ def read_sort(table: type[Table], text: str) -> tuple[Term, ...]:
 
 
 State = Literal["equal", "beyond", "some", "null"]
-"""Of a term in a range: equal to the cursor's value, beyond it, any value but null, null."""
+"""The state of a term in a range: equal to the cursor's value, beyond it, not null, or null."""
 Range = tuple[State, ...]
 """The states of the first terms; the others are free."""
 
@@ -136,7 +136,7 @@ def ranges(
 
 
 class Conditions(NamedTuple):
-    """What a range comes to: the WHERE of its terms with one value, in their order, that of the next one, the ORDER BY.
+    """The SQL of a range: conditions of the terms with one value, bounds of the next term, and the ORDER BY.
 
     The ORDER BY is of keys, each with whether it is descending.
     """

@@ -1,4 +1,4 @@
-"""What load balancers and orchestrators ask: whether to send requests here, whether to start the process anew."""
+"""Health checks for load balancers and orchestrators."""
 
 import asyncio
 from operator import attrgetter
@@ -20,7 +20,7 @@ PROBE_TIMEOUT = 1.0
 
 @with_config(ConfigDict(json_schema_extra={"examples": [{"status": "ok"}]}))
 class Health(TypedDict):
-    """That the server is well."""
+    """The server is well."""
 
     status: Annotated[
         Literal["ok"], Field(description="Always `ok`: what is not well is told by a problem.", examples=["ok"])

@@ -114,7 +114,7 @@ def _written(row: Table, name: str) -> Any:
 
 
 def _members(table: type[Table], body: BaseModel) -> dict[str, Any]:
-    """What was sent, and what follows from it: of two fields that exclude each other, one set clears the other."""
+    """The members that were sent. Of two fields that exclude each other, setting one clears the other."""
     members = {name: getattr(body, name) for name in body.model_fields_set}
     for one, other in table._exclusive:
         values = members.get(one), members.get(other)

@@ -25,7 +25,7 @@ def utc_now() -> datetime:
 
 
 def _digits(text: Any) -> Any:
-    """Of the many forms that Pydantic reads as an integer (`+1`, `1.0`, `1_0`), the one that a URL has."""
+    """Refuse forms that Pydantic reads as an integer and a URL does not have: `+1`, `1.0`, `1_0`."""
     if isinstance(text, str) and not re.fullmatch("-?[0-9]{1,20}", text):
         raise PydanticCustomError("int_parsing", "must be an integer")
     return text
@@ -135,14 +135,14 @@ _INSTANT = rf"{_DAY}[Tt]{_MINUTE}:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]{_MINUTE})"
 
 
 def _full_date(value: Any) -> Any:
-    """Of the many forms that Pydantic reads as a day, the one of RFC 3339."""
+    """Refuse forms that Pydantic reads as a day and RFC 3339 does not have."""
     if isinstance(value, str) and not re.fullmatch(_DAY, value):
         raise PydanticCustomError("date", "must be a day, such as 2026-12-24")
     return value
 
 
 def _date_time(value: Any) -> Any:
-    """Of the many forms that Pydantic reads as an instant, the one of RFC 3339."""
+    """Refuse forms that Pydantic reads as an instant and RFC 3339 does not have."""
     if isinstance(value, str) and not re.fullmatch(_INSTANT, value):
         raise PydanticCustomError("date_time", "must be an instant with its zone, such as 2026-12-24T18:00:00Z")
     return value

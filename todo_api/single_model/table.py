@@ -156,7 +156,7 @@ def make(table: type[T], values: Mapping[str, Any]) -> T:
 
 @cache
 def _manager(table: type[Table]) -> ClassManager[Any]:
-    """What makes the instances of a class, once SQLAlchemy has looked at all classes."""
+    """SQLAlchemy's maker of instances, which is ready once all classes are mapped."""
     configure_mappers()
     manager: ClassManager[Any] = inspect(table).class_manager
     return manager

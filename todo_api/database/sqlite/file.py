@@ -18,12 +18,12 @@ _LOGGING = (1, 128)
 
 _Inode = tuple[int, int]
 _Identity = tuple[_Inode | None, _Inode | None]
-"""Of the file of a database, and of its write-ahead log."""
+"""The inodes of the database file and of its write-ahead log."""
 
 
 class FileConnection(sqlite3.Connection):
     identity: _Identity | None = None
-    """Of what was opened."""
+    """The files that this connection has opened."""
 
 
 class FileGone(sqlite3.OperationalError):
