@@ -7,6 +7,8 @@ from unicodedata import category, normalize
 import pytest
 from fastapi.testclient import TestClient
 
+from tests.applications import in_process
+from tests.databases import PostgreSQL, migrate
 from todo_api.single_model.folding import fold
 
 SAME = [
@@ -116,3 +118,16 @@ def test_what_cannot_be_seen_is_blank(client: TestClient, text: str) -> None:
 
 def test_to_fold_what_is_folded_changes_nothing() -> None:
     assert [letter for pair in PAIRS for letter in pair if fold(fold(letter)) != fold(letter)] == []
+
+
+def test_the_locale_of_the_database_makes_no_difference(postgresql_backend: PostgreSQL) -> None:
+    url = postgresql_backend._create(
+        postgresql_backend._new_name(), "TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    migrate(url, "upgrade", "head")
+    pairs = [pair for pair in SAME if " " not in pair[0]]
+    with in_process(database_url=url) as client:
+        client.post("/todos/bulk", json=[{"task": f"ab{one}cd"} for one, _ in pairs])
+        for number, (_, other) in enumerate(pairs, 1):
+            found = client.get("/todos", params={"q": f"ab{other}cd"}).json()
+            assert number in [todo["id"] for todo in found], other

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.databases import ROOT, Backend
 from tests.linters.running import lint_by_redocly, lint_by_spectral
-from tests.servers import run, serving
+from tests.servers import PATIENCE, run, serving
 
 SAMPLE = ROOT / "tests" / "routes" / "second_resource"
 
@@ -118,6 +120,40 @@ def pages_of(client: httpx.Client, path: str) -> list[Any]:
         if "next" not in answer.links:
             return found
         path = answer.links["next"]["url"]
+
+
+@pytest.mark.slow
+def test_old_code_beside_new_code_refuses_to_write_and_loses_nothing(folder: Path, backend: Backend) -> None:
+    """A rolling upgrade: the new version, which has books, migrates the database that the old one serves."""
+    url = backend.migrated()
+    project = project_with_books(folder, url)
+    kept: list[str] = []
+    refused: list[httpx.Response] = []
+    with serving(folder, TODO_DATABASE_URL=url) as (old, client), ThreadPoolExecutor(4) as threads:
+        is_upgraded = threading.Event()
+
+        def create(number: int) -> None:
+            with httpx.Client(base_url=old.url, timeout=PATIENCE) as own:
+                while not is_upgraded.is_set():
+                    answer = own.post("/todos", json={"task": f"{number} {len(kept)}"})
+                    (kept.append(answer.json()["task"]) if answer.status_code == 201 else refused.append(answer))
+
+        runs = [threads.submit(create, number) for number in range(4)]
+        with serving(folder, TODO_DATABASE_URL=url, TODO_TEST_ROOT=str(project)) as (_, new):
+            while not refused:
+                client.get("/livez")
+            is_upgraded.set()
+            for run_ in runs:
+                run_.result()
+
+            assert {answer.status_code for answer in refused} == {503}
+            assert {answer.headers["retry-after"] for answer in refused} == {"1"}
+            assert "and this server needs" in refused[0].json()["detail"]
+            assert (client.get("/readyz").status_code, new.get("/readyz").status_code) == (503, 200)
+            assert client.get("/todos/1").status_code == 200
+            assert new.post("/books", json={"title": "Emma"}).status_code == 201
+            tasks = [todo["task"] for todo in pages_of(new, "/todos?limit=500")]
+            assert sorted(tasks) == sorted(kept)
 
 
 def test_the_routes_of_a_plain_resource_fit_on_a_page() -> None:

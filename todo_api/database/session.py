@@ -18,20 +18,19 @@ from sqlmodel import select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.database.counters import Counted
+from todo_api.database.instead import INSTEAD
 from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
 from todo_api.database.statements import delete_one, expressions_of, insert_rows, key_values, select_one, update_one
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
-from todo_api.single_model.changes import stamp_new
+from todo_api.single_model.changes import is_long, stamp_new
 from todo_api.single_model.table import Table, column
 
 T = TypeVar("T", bound=Table)
 R = TypeVar("R")
 Rs = TypeVarTuple("Rs")
 
-LONG_TEXT = 16 * 1024
-"""Characters of a folded text that took some milliseconds."""
 COMMIT_TIME = 1.0
 """Seconds that a commit may take at least, whatever the deadline: nobody knows the outcome of one that is given up."""
 
@@ -160,7 +159,7 @@ class Session:
             await transaction.commit()
 
     def __getattr__(self, name: str) -> NoReturn:
-        instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+        instead = f": {INSTEAD[name]}" if name in INSTEAD else ""
         raise AttributeError(f"this session has no {name}{instead}")
 
     async def _exec_dml(self, statement: Any, params: Values | None) -> Result[Any]:
@@ -197,11 +196,11 @@ class Session:
         return self._transaction
 
     async def _insert(self, rows: list[Table]) -> None:
-        """Insert rows in their order; those of one class in one statement, unless they have SQL expressions."""
+        """Insert rows in their order, those of one class in one statement; long ones each by itself."""
         while rows:
             table, expressions = type(rows[0]), expressions_of(rows[0])
             same = [rows.pop(0)]
-            while rows and not expressions and type(rows[0]) is table and not expressions_of(rows[0]):
+            while rows and type(rows[0]) is table and not any(_is_alone(row) for row in (same[0], rows[0])):
                 same.append(rows.pop(0))
             values = [await self._values_of(row, expressions) for row in same]
             statement = insert_rows(table, tuple(expressions.items()))
@@ -211,9 +210,9 @@ class Session:
                 self._rows.add(row)
 
     async def _values_of(self, row: Table, expressions: Mapping[str, Any]) -> dict[str, Any]:
+        if is_long(row):
+            await asyncio.sleep(0)  # to fold and to index its text takes up to 30 ms: let others be answered
         stamp_new(row)
-        if sum(len(row.__dict__[name] or "") for name in type(row)._folded) > LONG_TEXT:
-            await asyncio.sleep(0)  # to fold such a text takes up to 20 ms: let others be answered
         if number := await self._number(row):
             row.__dict__["change"] = number
         values = {name: row.__dict__[name] for name in type(row).model_fields if name not in ("id", *expressions)}
@@ -244,14 +243,6 @@ class Session:
             self._deadline.reschedule(soonest)
 
 
-_INSTEAD = {
-    "begin": "its transaction begins with the first statement",
-    "begin_nested": "raise an error, and the route undoes the request",
-    "execute": "use exec",
-    "merge": "get the row, and set its attributes",
-    "refresh": "a flush sets what the database has set; get reads a row",
-    "scalar": "use (await session.exec(statement)).one()",
-    "scalars": "use exec with a select of one class or column",
-    "stream": "use exec with a limit",
-}
-"""What to write instead of methods of AsyncSession that this session does not have."""
+def _is_alone(row: Table) -> bool:
+    """Whether a row is inserted by a statement of its own."""
+    return is_long(row) or bool(expressions_of(row))

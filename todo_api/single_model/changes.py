@@ -9,6 +9,9 @@ from todo_api.single_model.fields import utc_now
 from todo_api.single_model.folding import fold
 from todo_api.single_model.table import Table, column, is_versioned
 
+LONG_TEXT = 4096
+"""Characters that are folded and indexed in a millisecond, or a few."""
+
 
 def stamp_new(row: Table) -> None:
     """Set the time stamps of a new row, unless they are set already."""
@@ -20,6 +23,11 @@ def stamp_new(row: Table) -> None:
     for name, flag in table._since.items():
         if row.__dict__[flag] and row.__dict__.get(name) is None:
             row.__dict__[name] = now
+
+
+def is_long(row: Table) -> bool:
+    """Whether a row has so much text to fold that it takes milliseconds."""
+    return sum(len(row.__dict__.get(member) or "") for member in type(row)._folded.values()) > LONG_TEXT
 
 
 def changes_of(row: Table, stored: Mapping[str, Any]) -> dict[str, Any]:
