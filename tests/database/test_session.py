@@ -73,7 +73,7 @@ def outcomes(url: str, work: Work) -> list[Any]:
         async with opened(url) as session:
             try:
                 return await work(session)
-            except Exception as error:
+            except Exception as error:  # whatever it is, it is the outcome
                 return type(error)
 
     return [asyncio.run(run(opened)) for opened in (ours, theirs)]
@@ -179,7 +179,7 @@ async def add_the_same_twice(session: Any) -> Any:
 
 async def add_an_expression(session: Any) -> Any:
     todo = new_todo("Dance")
-    todo.priority = select(func.max(TodoItem.priority) + 1).where(col(TodoItem.owner) == "alice").scalar_subquery()  # type: ignore[assignment]
+    todo.priority = select(func.max(TodoItem.priority) + 1).where(col(TodoItem.owner) == "alice").scalar_subquery()  # type: ignore[assignment]  # an expression
     session.add(todo)
     await session.flush()
     return (await session.exec(select(TodoItem.priority).where(col(TodoItem.id) == todo.id))).one()
