@@ -60,6 +60,7 @@ class Protocol(ZttpProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # which would hold the dead connection, and its last answer
         self.set_timer(None)
 
     def set_timer(self, timer: asyncio.TimerHandle | None) -> None:

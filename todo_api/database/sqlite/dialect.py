@@ -89,6 +89,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
             execute("PRAGMA foreign_keys = ON")
             execute("PRAGMA temp_store = MEMORY")  # what a savepoint would undo: in a file, 25 µs a write
             execute("PRAGMA cache_size = -16384")  # KiB
+            execute("PRAGMA journal_size_limit = 67108864")  # what a checkpoint leaves of a long log: 64 MiB
             # No mmap: it saves 0.4 µs a read, and a file that was cut or a bad sector would kill the process.
             execute(f"PRAGMA query_only = {self.read_only:d}")
             execute("PRAGMA user_version")  # the first read opens the write-ahead log, and begins a missing one
