@@ -154,3 +154,50 @@ def test_clients_behind_nginx_follow_addresses_as_they_are(folder: Path, sqlite_
         finally:
             nginx.terminate()
             nginx.wait(PATIENCE)
+
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 30s
+    timeout server 30s
+frontend todos
+    bind 127.0.0.1:{port} ssl crt {folder}/server.pem
+    http-request set-header X-Forwarded-Proto https
+    http-request set-header X-Forwarded-Host %[req.hdr(host)]
+    http-request set-header X-Forwarded-Prefix /api if {{ path_beg /api/ }}
+    http-request replace-path /api(/.*) \\1
+    default_backend servers
+backend servers
+    server one {server}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_addresses_are_of_https_behind_haproxy_that_does_tls(folder: Path, sqlite_backend: SQLite, prefix: str) -> None:
+    url = sqlite_backend.migrated()
+    token = as_owner(url, "alice")
+    port = free_port("127.0.0.1")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-days", "1"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    (folder / "server.pem").write_text(certificate.read_text() + key.read_text())
+    with serving(folder, TODO_DATABASE_URL=url, TODO_AUTH="token") as (server, _):
+        inside = server.url.removeprefix("http://")
+        (folder / "haproxy.cfg").write_text(HAPROXY.format(folder=folder, port=port, server=inside))
+        haproxy = subprocess.Popen(["/usr/sbin/haproxy", "-f", folder / "haproxy.cfg"])
+        try:
+            base = f"https://127.0.0.1:{port}{prefix}"
+            transport = httpx.HTTPTransport(retries=10, verify=False)  # its own certificate
+            with httpx.Client(transport=transport, headers=token) as client:
+                for number in (1, 2):
+                    created = client.post(f"{base}/todos", json={"task": "x"})
+                    assert created.headers["location"] == f"{base}/todos/{number}"
+                following = client.get(f"{base}/todos?limit=1").links["next"]["url"]
+                assert following.startswith(f"{base}/todos?cursor=")
+                assert [todo["id"] for todo in client.get(following).json()] == [2]
+        finally:
+            haproxy.terminate()
+            haproxy.wait(PATIENCE)
