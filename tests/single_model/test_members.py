@@ -284,3 +284,14 @@ def test_the_time_of_the_last_change_never_goes_back(client: TestClient, databas
     assert changed["updated_at"] >= "2999-01-01T00:00:00Z"
     assert client.get("/todos/2").json()["updated_at"] >= "2999-01-01T00:00:00Z"
     assert todo["created_at"] <= changed["updated_at"]
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"due_on": "0000-01-01"}, "must be a day of the calendar, such as 2026-12-24"),
+        ({"due_at": "0000-01-01T00:00:00Z"}, "must be an instant of the calendar, such as 2026-12-24T18:00:00Z"),
+    ],
+)
+def test_the_year_0_is_refused_in_our_own_words(client: TestClient, body: dict[str, str], detail: str) -> None:
+    assert client.post("/todos", json={"task": "x"} | body).json()["errors"][0]["detail"] == detail

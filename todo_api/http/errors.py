@@ -91,6 +91,7 @@ _REWORDED = {
     "bool_type": "must be true or false",
     "date_from_datetime_parsing": "must be a day of the calendar, such as 2026-12-24",
     "datetime_from_date_parsing": "must be an instant of the calendar, such as 2026-12-24T18:00:00Z",
+    "datetime_parsing": "must be an instant of the calendar, such as 2026-12-24T18:00:00Z",
     "date_parsing": "must be a day of the calendar, such as 2026-12-24",
     "greater_than_equal": "must be at least {ge}",
     "int_type": "must be an integer",
