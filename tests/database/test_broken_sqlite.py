@@ -143,8 +143,9 @@ def test_a_deleted_log_is_seen_behind_a_symbolic_link(folder: Path, database: Pa
 def test_what_a_symbolic_link_leads_to_is_replaced(folder: Path, database: Path, sqlite_backend: SQLite) -> None:
     other = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
     with closing(sqlite3.connect(other)) as connection, connection:
-        rows = [(f"Other {number}",) for number in range(300)]
-        connection.executemany("INSERT INTO todo_items (owner, task, complete) VALUES ('local', ?, false)", rows)
+        rows = [(f"Other {number}", f"other {number}") for number in range(300)]
+        insert = "INSERT INTO todo_items (owner, task, task_folded, complete) VALUES ('local', ?, ?, false)"
+        connection.executemany(insert, rows)
     link = folder / "link.db"
     link.symlink_to(database)
     with serving_one_todo(folder, link) as (server, client):
