@@ -20,7 +20,13 @@ MAX_GROUP: Final = 32
 """Writes that a group waits for; PostgreSQL keeps 64 savepoints of a transaction at hand."""
 MAX_TIME: Final = 0.05
 """Seconds for which a group waits for more writes."""
-UNDONE: Final = ConnectionError("the transaction was undone")
+
+
+class _UndoneError(ConnectionError):
+    """The group of a write has failed, so nothing more can be done in it."""
+
+    def __init__(self) -> None:
+        super().__init__("the transaction was undone")
 
 
 class Turns:
@@ -106,7 +112,7 @@ class _Turn:
         try:
             if self.group is not group:
                 if keep:
-                    raise UNDONE
+                    raise _UndoneError
                 return
             if not keep and not clean and not nested:
                 self.group = None  # the write was alone
@@ -180,7 +186,7 @@ class Write:
     async def execute(self, statement: Executable, values: Values) -> Found:
         group = self._group
         if self._turn.group is not group:
-            raise UNDONE
+            raise _UndoneError
         try:
             found = await group.connection.execute(statement, values)
         except BaseException as error:
