@@ -104,9 +104,9 @@ async def _deep(app: Direct, query: str, size: int = PAGE, pages: int = 100) -> 
     deadline = time.monotonic() + WALK
     while following and len(found) < pages and time.monotonic() < deadline:
         _, headers, _ = await app.get("/todos", following)
-        following = headers["link"].split(">")[0].removeprefix("<?") if "link" in headers else None
+        following = headers["link"].split(">")[0].partition("?")[2] if "link" in headers else None
         if following:
-            found.append(following.replace(f"limit={size}", f"limit={PAGE}"))
+            found.append(f"{following}&limit={PAGE}")
     return found[-2:][0] if found else None
 
 
