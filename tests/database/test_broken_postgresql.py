@@ -101,6 +101,23 @@ def test_a_restarted_server(postgresql: Cluster, served: tuple[Server, httpx.Cli
         check_recovery(served[1])
 
 
+def test_what_has_not_begun_waits_for_a_server_that_is_away_for_a_moment(
+    postgresql: Cluster, served: tuple[Server, httpx.Client]
+) -> None:
+    server, client = served
+    with ThreadPoolExecutor(1) as thread:
+        for take_away in (postgresql.stop, postgresql.restart):
+            check_recovery(client)
+            take_away()  # the connections of the pool are ended
+            answers = thread.submit(reads_and_writes, client)
+            if take_away == postgresql.stop:
+                with pytest.raises(TimeoutError):
+                    answers.result(TIMEOUT / 4)
+                postgresql.start()
+            assert {answer.status_code for answer in answers.result()} == {200}
+    assert " 503 " not in server.output
+
+
 def test_a_paused_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:
     server, client = served
     check_recovery(client)
@@ -176,9 +193,9 @@ def test_a_connection_that_goes_dead_in_the_midst_of_a_request(
             answer = client.request(method, path, json={"priority": 2}, timeout=PATIENCE)
             if line.left >= 0:
                 break
-            if answer.status_code != status:  # what only a ping was lost of is done after all
+            if answer.status_code != status:  # what was lost at its end is done after all
                 check_refusals([answer], server)
-        assert step >= 2
+        assert step >= 1
         line.left = inf
         check_recovery(client)
 
@@ -239,11 +256,11 @@ def test_a_server_whose_connections_are_all_taken(postgresql: Cluster, served: t
     check_recovery(client)
 
 
-def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> None:
+def test_requests_wait_when_a_role_may_have_few_connections(folder: Path, postgresql: Cluster) -> None:
     role = "DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 3; GRANT ALL ON todo_items, owners TO few;"
     postgresql.execute(f"{role} GRANT SELECT ON alembic_version TO few; GRANT ALL ON SEQUENCE todo_items_id_seq TO few")
     url = postgresql.url.replace("//postgres:", "//few:")
-    with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (server, client):
+    with serving(folder, "uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url) as (_, client):
 
         async def ask_while_full() -> list[httpx.Response]:
             holders = [await asyncpg.connect(url) for _ in range(2)]
@@ -255,9 +272,7 @@ def test_too_many_connections_of_a_role(folder: Path, postgresql: Cluster) -> No
 
         assert client.post("/todos", json={"task": "x"}).status_code == 201
         answers = asyncio.run(ask_while_full())
-        assert {answer.status_code for answer in answers} <= {200, 404, 503}
-        check_refusals([answer for answer in answers if answer.status_code == 503], server)
-        assert any(answer.status_code == 503 for answer in answers)
+        assert {answer.status_code for answer in answers} <= {200, 404}
         assert client.get("/todos?limit=1").status_code == 200
 
 

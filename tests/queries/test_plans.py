@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, make_url
 from tests.applications import in_process
 from tests.benchmark.rows import fill
 from tests.databases import PostgreSQL, SQLite
-from todo_api.database.postgresql import PooledWrites
+from todo_api.database.postgresql.connections import PooledWrites
 from todo_api.queries import pages
 
 Statements = list[tuple[str, Any]]
@@ -28,9 +28,9 @@ def statements() -> Iterator[Statements]:
     found: Statements = []
     send, fetch = PooledWrites._send, PooledWrites._fetch
 
-    async def note_sent(writes: PooledWrites, command: str) -> None:
+    async def note_sent(writes: PooledWrites, command: str, **options: Any) -> None:
         found.append((command, ()))
-        await send(writes, command)
+        await send(writes, command, **options)
 
     async def note_fetched(writes: PooledWrites, query: str, *values: Any) -> Any:
         found.append((query, values))

@@ -8,7 +8,8 @@ from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from todo_api.database.postgresql import AsyncpgConnection, PooledReads, PooledWrites, keep_the_last_day
+from todo_api.database.postgresql.connections import PooledReads, PooledWrites
+from todo_api.database.postgresql.driver import AsyncpgConnection, keep_the_last_day
 from todo_api.database.schema import Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.database.sqlite.connections import InPlaceWrites, SingleReads
@@ -82,16 +83,14 @@ class Database:
             self.writer = Turns("sqlite", lambda: writes, lambda owner: "")
             self.reader = SingleReads(self.reading)
         else:
-            # To ask the driver whether it has seen the end of the connection would cost less than a ping, but it sees
-            # it too late: one killed just before a request was a 503 now and then. With AUTOCOMMIT from the beginning,
-            # a ping needs no transaction, whose end the driver would await for ever on a connection that is dead.
+            # With AUTOCOMMIT, no transaction is begun whose end the driver would await for ever on a dead connection.
             self.reading, self.probe = self._engines = [
                 _engine(
                     url,
                     pool_size=size,
                     connect_args=_connect_args(timeout),
-                    pool_pre_ping=True,
                     isolation_level="AUTOCOMMIT",
+                    pool_pre_ping=size == 1,  # the probe; what else is asked tries again by itself
                 )
                 for size in (POOL_SIZE, 1)
             ]
@@ -103,7 +102,7 @@ class Database:
                 lambda: PooledWrites(self.reading, slots, revision, timeout),
                 lambda owner: owner,
             )
-            self.reader = PooledReads(self.reading, slots)
+            self.reader = PooledReads(self.reading, slots, timeout)
 
     async def dispose(self) -> None:
         await self.writer.dispose()

@@ -1,0 +1,1 @@
+"""PostgreSQL over a pool: its connections and its driver."""
