@@ -27,7 +27,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-        database = Database(settings.database_url, timeout=settings.database_timeout)
+        database = Database(
+            settings.database_url, timeout=settings.database_timeout, many_timeout=settings.bulk_timeout
+        )
         try:
             await check_schema(database.reading)
             with rare_garbage_collection():

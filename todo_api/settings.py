@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, mode
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
-from todo_api.database.engines import TIMEOUT, parse_url
+from todo_api.database.engines import MANY_TIMEOUT, TIMEOUT, parse_url
 from todo_api.logs import LogFormat
 
 PREFIX = "TODO_"
@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     """Where the todos are kept: `sqlite:///file` or `postgresql://user:password@host/name`."""
     database_timeout: float = Field(default=TIMEOUT, gt=0, le=600)
     """Seconds that a request waits for the database before it is answered 503."""
+    bulk_timeout: float = Field(default=MANY_TIMEOUT, gt=0, le=3600)
+    """Seconds that a change of many todos may take before it is undone and answered 409."""
     host: str = "127.0.0.1"
     """The address to serve on."""
     port: int = Field(default=8000, ge=0, le=65535)

@@ -104,7 +104,7 @@ def test_a_write_whose_connection_is_gone_is_refused_and_the_next_one_done(sqlit
                 session = await second.__aenter__()
                 session.add(TodoItem(task="lost as well", position=1))
                 await (session.commit() if keep else session.flush())
-                database._writes._sqlite.close()  # as a fault of the system does it
+                database._writes.sqlite.close()  # as a fault of the system does it
                 with pytest.raises((sqlite3.Error, ConnectionError)):
                     await second.__aexit__(None, None, None)
                 with pytest.raises((sqlite3.Error, ConnectionError)):

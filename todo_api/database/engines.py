@@ -1,6 +1,7 @@
 """The database: its URL, its engines, and where its transactions come from."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic_core import from_json
@@ -12,8 +13,11 @@ from todo_api.database.postgresql.connections import PooledReads, PooledWrites
 from todo_api.database.postgresql.driver import AsyncpgConnection, keep_the_last_day
 from todo_api.database.schema import Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
-from todo_api.database.sqlite.connections import InPlaceWrites, SingleReads
 from todo_api.database.sqlite.file import DatabaseFile
+from todo_api.database.sqlite.log import LongLog
+from todo_api.database.sqlite.reads import SingleReads
+from todo_api.database.sqlite.threads import PLACES
+from todo_api.database.sqlite.writes import InPlaceWrites
 from todo_api.database.transactions import Transactions
 from todo_api.database.turns import Turns
 
@@ -21,6 +25,8 @@ POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
 TIMEOUT = 5.0
 """Seconds that a request waits for the database, in its queues and for its locks together."""
+MANY_TIMEOUT = 50.0
+"""Seconds that a change of many may take: less than the 60 of usual proxies."""
 CONNECT_TIMEOUT = 3.0
 """Seconds that opening a connection may take."""
 _DRIVERS = {
@@ -69,19 +75,25 @@ class Database:
     writer: Transactions
     reader: Transactions
 
-    def __init__(self, url: URL, *, timeout: float = TIMEOUT, create: bool = False) -> None:
+    def __init__(
+        self, url: URL, *, timeout: float = TIMEOUT, many_timeout: float = MANY_TIMEOUT, create: bool = False
+    ) -> None:
         self.timeout = timeout
+        self.many_timeout = many_timeout
         self._writes: InPlaceWrites | None = None
+        self._log: LongLog | None = None
         revision = Revision(newest_migration())
         if url.drivername == sqlite.DRIVER:
             file = DatabaseFile(url.database or "", create=create)
-            self.engine, self.reading, self.probe = self._engines = [
-                _engine(url, pool_size=1, file=file, lock_timeout=timeout, read_only=read_only)
-                for read_only in (False, True, True)
+            self.engine, self.reading, self.probe, slow = self._engines = [
+                _engine(url, pool_size=size, file=file, lock_timeout=timeout, read_only=read_only)
+                for size, read_only in ((1, False), (1, True), (1, True), (PLACES + 1, True))
             ]
-            self._writes = writes = InPlaceWrites(self.engine, file, revision)
+            threads = ThreadPoolExecutor(PLACES + 2, "sqlite")  # one writes, and one writes the log back
+            self._log = log = LongLog(slow, file, threads)
+            self._writes = writes = InPlaceWrites(self.engine, file, log, revision, threads)
             self.writer = Turns("sqlite", lambda: writes, lambda owner: "")
-            self.reader = SingleReads(self.reading)
+            self.reader = SingleReads(self.reading, slow, threads)
         else:
             # With AUTOCOMMIT, no transaction is begun whose end the driver would await for ever on a dead connection.
             self.reading, self.probe = self._engines = [
@@ -96,18 +108,19 @@ class Database:
             ]
             self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
             # First come, first served: SQLAlchemy's pool would let a newcomer take a connection before who was woken.
-            slots = asyncio.Semaphore(POOL_SIZE)
+            slots, many_slots = asyncio.Semaphore(POOL_SIZE), asyncio.Semaphore(POOL_SIZE // 2)
             self.writer = Turns(
                 "postgresql",
-                lambda: PooledWrites(self.reading, slots, revision, timeout),
+                lambda: PooledWrites(self.reading, slots, many_slots, revision, timeout),
                 lambda owner: owner,
             )
             self.reader = PooledReads(self.reading, slots, timeout)
 
     async def dispose(self) -> None:
         await self.writer.dispose()
-        if self._writes is not None:
+        if self._writes is not None and self._log is not None:
             await self._writes.drop()
+            await self._log.dispose()
         await self.reader.dispose()
         for engine in self._engines:
             await engine.dispose()

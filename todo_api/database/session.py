@@ -43,7 +43,13 @@ class Session:
     """
 
     def __init__(
-        self, transactions: Transactions, owner: str, *, seconds: float | None = None, dry_run: bool = False
+        self,
+        transactions: Transactions,
+        owner: str,
+        *,
+        seconds: float | None = None,
+        many_seconds: float | None = None,
+        dry_run: bool = False,
     ) -> None:
         if not owner:
             raise NotIsolatedError("this session has no owner")
@@ -51,7 +57,10 @@ class Session:
         self.dialect = transactions.dialect
         self._transactions = transactions
         self._transaction: Transaction | None = None
+        self.has_begun = False
+        """Whether its transaction has begun, be it over or not."""
         self._seconds = seconds
+        self._many_seconds = many_seconds
         self._dry_run = dry_run
         self._deadline = asyncio.timeout(None)
         self._committed = False
@@ -169,7 +178,7 @@ class Session:
             number = await self.number(self.owner)
             if statement.is_update:
                 restricted = restricted.values(change=number)  # type: ignore[attr-defined]  # it is an update
-        found = await self._execute(restricted, values)
+        found = await self._execute(restricted, values, long=True)
         if known := self._rows.ids(table):
             await self._read_again(table, known)
         return Result(found.rows, found.changed)
@@ -183,8 +192,8 @@ class Session:
             before[row.id].__dict__.update({name: row.__dict__[name] for name in table.model_fields})
             self._rows.add(before[row.id])
 
-    async def _execute(self, statement: Executable, values: Values) -> Found:
-        return await (await self._begin()).execute(statement, values)
+    async def _execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
+        return await (await self._begin()).execute(statement, values, long=long)
 
     async def _begin(self) -> Transaction:
         if self._committed:
@@ -192,7 +201,10 @@ class Session:
         if self._transaction is None:
             if self._seconds is not None and self._deadline.when() is None:
                 self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds)
-            self._transaction = await self._transactions.begin(self.owner)
+            self._transaction = await self._transactions.begin(self.owner, self._many_seconds)
+            self.has_begun = True
+            if self._many_seconds is not None:
+                self._deadline.reschedule(asyncio.get_running_loop().time() + self._many_seconds)
         return self._transaction
 
     async def _insert(self, rows: list[Table]) -> None:
@@ -204,7 +216,8 @@ class Session:
                 same.append(rows.pop(0))
             values = [await self._values_of(row, expressions) for row in same]
             statement = insert_rows(table, tuple(expressions.items()))
-            found = await self._execute(statement, values if len(values) > 1 else values[0])
+            is_slow = len(values) > 1 or is_long(same[0])
+            found = await self._execute(statement, values if len(values) > 1 else values[0], long=is_slow)
             for row, made in zip(same, found.rows, strict=True):
                 row.__dict__.update(made._mapping)
                 self._rows.add(row)
@@ -224,7 +237,7 @@ class Session:
         if number := await self._number(row):
             changes["change"] = number
         key = key_values(type(row), self._rows.stored(row))
-        await self._write_one(update_one(type(row), tuple(changes)), changes | key)
+        await self._write_one(update_one(type(row), tuple(changes)), changes | key, long=is_long(row))
         row.__dict__.update(changes)
         self._rows.add(row)
 
@@ -232,8 +245,8 @@ class Session:
         """The number that a change of this row gets; None for a table whose changes are not numbered."""
         return await self.number(row.owner) if isinstance(row, Counted) else None
 
-    async def _write_one(self, statement: Executable, values: Values) -> None:
-        if (await self._execute(statement, values)).changed != 1:
+    async def _write_one(self, statement: Executable, values: Values, *, long: bool = False) -> None:
+        if (await self._execute(statement, values, long=long)).changed != 1:
             raise StaleDataError("another transaction has changed or deleted this row")
 
     def _leave_time(self) -> None:
@@ -241,6 +254,11 @@ class Session:
         soonest = asyncio.get_running_loop().time() + COMMIT_TIME
         if (deadline := self._deadline.when()) is not None and deadline < soonest:
             self._deadline.reschedule(soonest)
+
+
+def took_too_long(error: Exception) -> bool:
+    """Whether a session has ended as its time was up, here or in the database (SQLSTATE query_canceled)."""
+    return isinstance(error, TimeoutError) or getattr(getattr(error, "orig", None), "sqlstate", None) == "57014"
 
 
 def _is_alone(row: Table) -> bool:

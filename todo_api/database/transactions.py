@@ -19,8 +19,8 @@ class Found(NamedTuple):
 class Transaction(Protocol):
     """A transaction. One that only reads runs each statement by itself."""
 
-    async def execute(self, statement: Executable, values: Values) -> Found:
-        """Run a statement."""
+    async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
+        """Run a statement; `long` says that it may take long."""
 
     async def number(self, owner: str) -> int:
         """The number that all changes of this owner get in this transaction."""
@@ -37,8 +37,11 @@ class Transactions(Protocol):
 
     dialect: str
 
-    async def begin(self, owner: str) -> Transaction:
-        """A new transaction for the rows of an owner; waits until it may begin."""
+    async def begin(self, owner: str, many_seconds: float | None = None) -> Transaction:
+        """A new transaction for the rows of an owner; waits until it may begin.
+
+        A change of many shares its transaction with no other, and may take so many seconds.
+        """
 
     async def dispose(self) -> None:
         """Close what is kept open."""
@@ -51,14 +54,14 @@ class GroupConnection(Protocol):
     def is_whole(self) -> bool:
         """Whether the transaction is still open; after some faults a database undoes all of it."""
 
-    async def begin(self, owner: str) -> int | None:
+    async def begin(self, owner: str, many_seconds: float | None) -> int | None:
         """Begin the transaction; the owner's next number, where taking it orders the processes."""
 
     async def number(self, owner: str) -> int:
         """Take the owner's next number."""
 
-    async def execute(self, statement: Executable, values: Values) -> Found:
-        """Run a statement."""
+    async def execute(self, statement: Executable, values: Values, *, long: bool) -> Found:
+        """Run a statement; `long` says that it may take long."""
 
     async def savepoint(self) -> None:
         """Begin a write within the transaction."""

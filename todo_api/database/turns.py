@@ -38,12 +38,12 @@ class Turns:
         self._turn_of = turn_of
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
-    async def begin(self, owner: str) -> "Write":
+    async def begin(self, owner: str, many_seconds: float | None = None) -> "Write":
         name = self._turn_of(owner)
         turn = self._turns.get(name)
         if turn is None:
             turn = self._turns[name] = _Turn(self._connect)
-        return await turn.begin(owner)
+        return await turn.begin(owner, many_seconds)
 
     async def dispose(self) -> None:
         for turn in list(self._turns.values()):
@@ -54,8 +54,9 @@ class Turns:
 class _Group:
     """Writes that share a transaction."""
 
-    def __init__(self, connection: GroupConnection) -> None:
+    def __init__(self, connection: GroupConnection, *, is_shared: bool) -> None:
         self.connection = connection
+        self.is_shared = is_shared
         self.begun = asyncio.get_running_loop().time()
         self.numbers: dict[str, int] = {}
         self.wrote = False
@@ -85,15 +86,19 @@ class _Turn:
         self._lock = asyncio.Lock()  # first come, first served
         self.group: _Group | None = None
 
-    async def begin(self, owner: str) -> "Write":
-        """Join the open group, or begin one."""
+    async def begin(self, owner: str, many_seconds: float | None) -> "Write":
+        """Join the open group, or begin one. A change of many begins one of its own."""
         await self._lock.acquire()
         try:
+            if self.group is not None and many_seconds is not None:
+                await _wait_for(asyncio.create_task(self._close(self.group)))
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise CancelledError
             nested = self.group is not None
             if self.group is None:
                 connection = self._connect()
-                number = await connection.begin(owner)
-                self.group = _Group(connection)
+                number = await connection.begin(owner, many_seconds)
+                self.group = _Group(connection, is_shared=many_seconds is None)
                 if number is not None:
                     self.group.numbers[owner] = number
             else:
@@ -124,14 +129,14 @@ class _Turn:
             if keep or nested:
                 done = asyncio.get_running_loop().create_future()
                 group.ended.append(done)
+            if not group.is_shared:
+                await _wait_for(asyncio.create_task(self._close(group)))
         finally:
             self._lock.release()
-        if group.commit is None:
+        if group.commit is None and self.group is group:
             group.commit = asyncio.create_task(self._commit(group))
-        while done is not None and not done.done():
-            with suppress(CancelledError):  # only the commit is left, and the answer depends on it
-                await asyncio.shield(done)
         if done is not None:
+            await _wait_for(done)
             done.result()
 
     async def fail(self, group: _Group, error: BaseException) -> None:
@@ -157,17 +162,27 @@ class _Turn:
             seen = len(group.ended)
             await asyncio.sleep(0)
         async with self._lock:
-            if self.group is not group:
-                return
-            self.group = None
-            failure: BaseException | None = CancelledError()
-            try:
-                await (group.connection.commit() if group.wrote else group.connection.rollback())
-                failure = None
-            except Exception as error:  # each write of the group raises it
-                failure = error
-            finally:
-                group.settle(failure)
+            if self.group is group:
+                await self._close(group)
+
+    async def _close(self, group: _Group) -> None:
+        """Commit what was written in a group, and tell its writes. Needs the lock."""
+        self.group = None
+        failure: BaseException | None = CancelledError()
+        try:
+            await (group.connection.commit() if group.wrote else group.connection.rollback())
+            failure = None
+        except Exception as error:  # each write of the group raises it
+            failure = error
+        finally:
+            group.settle(failure)
+
+
+async def _wait_for(commit: Future[None]) -> None:
+    """Wait for a commit, whatever happens to the caller: the answer depends on it."""
+    while not commit.done():
+        with suppress(CancelledError):
+            await asyncio.shield(commit)
 
 
 class Write:
@@ -183,12 +198,12 @@ class Write:
         self._counted: list[str] = []
         """Owners whose number this write has taken."""
 
-    async def execute(self, statement: Executable, values: Values) -> Found:
+    async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
         group = self._group
         if self._turn.group is not group:
             raise _UndoneError
         try:
-            found = await group.connection.execute(statement, values)
+            found = await group.connection.execute(statement, values, long=long)
         except BaseException as error:
             self._is_clean = False  # on PostgreSQL, nothing more can be done before it is undone
             if not group.connection.is_whole:

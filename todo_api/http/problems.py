@@ -70,13 +70,23 @@ class NotFound(Problem):
 
 
 class TooMany(Problem):
-    """More match than `max_affected` allows; nothing was changed. `matched` is how many do."""
+    """More match than can be changed at once; nothing was changed.
+
+    They are more than `max_affected` allows, and `matched` is how many. Or their change took longer than the server
+    lets one take (`TODO_BULK_TIMEOUT`): narrow the filter, and change them in several requests.
+    """
 
     status, title, type = 409, "Too many affected", "/problems/too-many-affected"
 
-    def __init__(self, matched: int) -> None:
-        super().__init__(f"{matched} match, which is more than max_affected allows.")
-        self.members = {"matched": matched}
+    def __init__(self, matched: int | None = None) -> None:
+        """Without a number, the time was up."""
+        if matched is None:
+            super().__init__(
+                "The change took too long, so nothing was changed: narrow the filter, or send fewer at once."
+            )
+        else:
+            super().__init__(f"{matched} match, which is more than max_affected allows.")
+            self.members = {"matched": matched}
 
 
 class PreconditionFailed(Problem):

@@ -13,16 +13,17 @@ from typing import Annotated, Any, get_args
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from sqlalchemy.exc import DBAPIError
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
-from todo_api.database.session import Session
+from todo_api.database.session import Session, took_too_long
 from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
-from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
 from todo_api.http.responses import documented, not_modified
 from todo_api.http.strict import check_query, is_dry_run
 from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
@@ -58,6 +59,8 @@ class Route(APIRoute):
     `max_body_size` is the number of bytes that a body may have.
     """
 
+    of_many = False
+
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any
     ) -> None:
@@ -86,6 +89,7 @@ class Route(APIRoute):
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
         problems: list[Any] = [problem for part in parts.values() for problem in part.problems]
+        problems += [TooMany] if self.of_many else []
         headers = [header for part in parts.values() for header in part.headers]
         has_row = any(part.is_row for part in parts.values())
         if has_row:
@@ -111,10 +115,17 @@ class Route(APIRoute):
             database: Database = request.state.database
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
-            async with Session(transactions, owner, seconds=database.timeout, dry_run=dry_run) as session:
-                request.scope[SESSION] = session
-                response = await answer(request)
-                _add_headers(response, request)
+            many_seconds = database.many_timeout if self.of_many else None
+            session = Session(transactions, owner, seconds=database.timeout, many_seconds=many_seconds, dry_run=dry_run)
+            request.scope[SESSION] = session
+            try:
+                async with session:
+                    response = await answer(request)
+                    _add_headers(response, request)
+            except (TimeoutError, DBAPIError) as error:
+                if self.of_many and session.has_begun and took_too_long(error):
+                    raise TooMany from error
+                raise
             return response
 
         return answer_strictly
@@ -123,6 +134,12 @@ class Route(APIRoute):
         """The query parameters in the document of this route, and whether each may be repeated."""
         documented = (self.openapi_extra or {}).get("parameters", [])
         return {each["name"]: each["schema"]["type"] == "array" for each in documented if each["in"] == "query"}
+
+
+class RouteOfMany(Route):
+    """A route of a change of many, which may take longer: `TODO_BULK_TIMEOUT`."""
+
+    of_many = True
 
 
 def _annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:

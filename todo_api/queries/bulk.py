@@ -45,7 +45,7 @@ class BulkQuery(Query[T]):
 
     @classmethod
     def part(cls) -> dict[str, Any]:
-        problems = (TooMany, failed_for_list(), required_for_list())
+        problems = (failed_for_list(), required_for_list())
         return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems}
 
     async def delete(self, session: Session) -> Affected:

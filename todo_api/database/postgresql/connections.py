@@ -29,7 +29,7 @@ class PooledReads:
         self._slots = slots
         self._timeout = timeout
 
-    async def begin(self, owner: str) -> "_Read":
+    async def begin(self, owner: str, many_seconds: float | None = None) -> "_Read":
         await self._slots.acquire()
         return _Read(self._engine, self._slots, self._timeout)
 
@@ -44,7 +44,7 @@ class _Read:
         self._timeout = timeout
         self._connection: AsyncConnection | None = None
 
-    async def execute(self, statement: Executable, values: Values) -> Found:
+    async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
         if statement.is_dml:
             raise TypeError("a session that only reads changes nothing")
         return await when_there(lambda: self._execute(statement, values), self._timeout)
@@ -93,9 +93,17 @@ class PooledWrites:
     transactions would take a connection on which BEGIN failed for one in a transaction, until the process ends.
     """
 
-    def __init__(self, engine: AsyncEngine, slots: asyncio.Semaphore, revision: Revision, timeout: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        slots: asyncio.Semaphore,
+        many_slots: asyncio.Semaphore,
+        revision: Revision,
+        timeout: float,
+    ) -> None:
         self._engine = engine
-        self._slots = slots
+        self._slots = [slots]
+        self._many_slots = many_slots
         self._revision = revision
         self._timeout = timeout
         self._connection: AsyncConnection | None = None
@@ -106,11 +114,20 @@ class PooledWrites:
     def is_whole(self) -> bool:
         return self._connection is not None and not self._connection.invalidated and self._driver.is_in_transaction()
 
-    async def begin(self, owner: str) -> int | None:
+    async def begin(self, owner: str, many_seconds: float | None) -> int | None:
         """Begin. The owner's counter comes first: its row orders the groups of several processes."""
-        await self._slots.acquire()
+        command = _BEGIN
+        if many_seconds is not None:
+            self._slots.insert(0, self._many_slots)
+            command = f"{_BEGIN}; SET LOCAL statement_timeout = {many_seconds * 1000:.0f}"
+        for number, slots in enumerate(self._slots):
+            try:
+                await slots.acquire()
+            except BaseException:
+                self._free(self._slots[:number])
+                raise
         try:
-            await when_there(self._begin, self._timeout)
+            await when_there(lambda: self._begin(command), self._timeout)
             if owner != ALL_OWNERS:
                 return await self.number(owner)
             self._revision.check(await self._fetch(CURRENT))
@@ -119,11 +136,11 @@ class PooledWrites:
             await self.drop()
             raise
 
-    async def _begin(self) -> None:
+    async def _begin(self, command: str) -> None:
         self._connection = await self._engine.connect()
         try:
             self._driver = (await self._connection.get_raw_connection()).driver_connection
-            await self._send(_BEGIN)
+            await self._send(command)
         except BaseException:
             await self._close()
             raise
@@ -135,7 +152,7 @@ class PooledWrites:
             raise ConnectionError("the schema changed while a change was numbered")
         return number
 
-    async def execute(self, statement: Executable, values: Values) -> Found:
+    async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
         if self._connection is None:
             raise ConnectionError("the transaction was undone")
         return await _run(self._connection, statement, values)
@@ -171,7 +188,7 @@ class PooledWrites:
         try:
             await self._close()
         finally:
-            self._slots.release()
+            self._free(self._slots)
 
     async def _close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -189,7 +206,12 @@ class PooledWrites:
             if connection is not None:
                 await connection.close()
         finally:
-            self._slots.release()
+            self._free(self._slots)
+
+    @staticmethod
+    def _free(taken: list[asyncio.Semaphore]) -> None:
+        for slots in taken:
+            slots.release()
 
     async def _send(self, command: str, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own
         try:

@@ -7,6 +7,7 @@ that finds the database locked by another process sleeps in the loop and tries a
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any, Self, cast
 
@@ -16,10 +17,12 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.util.concurrency import await_
 
-from todo_api.database.sqlite.file import DatabaseFile, FileConnection
+from todo_api.database.sqlite.file import DatabaseFile, FileConnection, Limit
 
 DRIVER = "sqlite+in_place"
 _RETRY_AFTER = 0.005
+_STEPS = 20_000
+"""Steps of SQLite's machine between two looks at the time: a millisecond, or a few."""
 # Errors of a file that may be whole again when it is opened anew; one opened read-only, for example, stays so.
 _STALE = {
     sqlite3.SQLITE_CANTOPEN,
@@ -39,12 +42,15 @@ class _Cursor(sqlite3.Cursor):
             try:
                 return super().execute(statement, parameters)
             except sqlite3.OperationalError as error:
-                now = asyncio.get_running_loop().time()
-                deadline = deadline or now + cast("_Connection", self.connection).lock_timeout
+                now, connection = time.monotonic(), cast("_Connection", self.connection)
+                deadline = deadline or now + connection.lock_timeout
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
                     self.close()  # the statement that failed would hold on to the file when its connection is closed
                     raise
-            await_(asyncio.sleep(_RETRY_AFTER))
+            if connection.in_thread:
+                time.sleep(_RETRY_AFTER)
+            else:
+                await_(asyncio.sleep(_RETRY_AFTER))
 
 
 class _Connection(FileConnection):
@@ -72,7 +78,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def create_connect_args(self, url: URL) -> tuple[list[str], dict[str, Any]]:
         _, options = super().create_connect_args(url)
         # No timeout of SQLite's own: its waiting would block the loop. No isolation level: do_begin says when to begin.
-        options.update(factory=_Connection, isolation_level=None, timeout=0, uri=True)
+        options.update(factory=_Connection, isolation_level=None, timeout=0, uri=True, check_same_thread=False)
         return [self.file.uri], dict(options)
 
     def connect(self, *args: Any, **options: Any) -> DBAPIConnection:
@@ -81,6 +87,8 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def on_connect(self) -> Callable[[DBAPIConnection], None]:
         def connect(connection: Any) -> None:
             connection.lock_timeout = self.lock_timeout
+            connection.limit = Limit()
+            connection.set_progress_handler(connection.limit.is_over, _STEPS)
             execute = connection.cursor().execute
             # Asked first: the switch to WAL needs the database for itself, and is made once in a file's life.
             if not self.read_only and execute("PRAGMA journal_mode").fetchone() != ("wal",):

@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from math import inf
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -21,9 +22,21 @@ _Identity = tuple[_Inode | None, _Inode | None]
 """The inodes of the database file and of its write-ahead log."""
 
 
+class Limit:
+    """The time at which a statement is ended. SQLite asks now and then; without a limit, it goes on to its end."""
+
+    until = inf
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self.until
+
+
 class FileConnection(sqlite3.Connection):
     identity: _Identity | None = None
     """The files that this connection has opened."""
+    limit: Limit
+    in_thread = False
+    """Whether a worker thread uses it just now. Nobody else must touch it then."""
 
 
 class FileGone(sqlite3.OperationalError):
@@ -79,7 +92,11 @@ class DatabaseFile:
         if connection.identity == (now[0], None):  # what only reads can open it before it has a write-ahead log
             connection.identity = self._opened = now
             return
-        self._leave()
+        busy = [each for each in self._connections if each.in_thread]
+        for each in busy:
+            each.limit.until = 0  # when it has ended, the next request closes it with the others
+        if not busy:
+            self._leave()
         raise FileGone("the database file was deleted or replaced; the next request opens what is there then")
 
     def _leave(self) -> None:
@@ -123,6 +140,13 @@ class DatabaseFile:
         """Look where the write-ahead log is: beside the file that a symbolic link leads to, not beside the link."""
         path = os.path.realpath(self._path)
         self._wal, self._shm = f"{path}-wal", f"{path}-shm"
+
+    def log_size(self) -> int:
+        """The bytes of the write-ahead log."""
+        try:
+            return Path(self._wal).stat().st_size
+        except OSError:
+            return 0
 
     def _identity(self) -> _Identity:
         return _inode(self._path), _inode(self._wal)
