@@ -1,8 +1,8 @@
-"""`python -m tests.benchmark`: what requests cost, what a large list adds, and what a second process brings."""
+"""`python -m tests.benchmark`: what requests cost, what others wait, what a long list and a second process add."""
 
 from argparse import ArgumentParser
 
-from tests.benchmark import processes, scaling, speed
+from tests.benchmark import processes, scaling, speed, stalls
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -36,7 +36,11 @@ def main() -> None:
     more.add_argument("--seconds", type=int, default=3, help="for each figure (default: %(default)s)")
     more.set_defaults(run=processes.main, quick_values={"seconds": 1})
 
-    for command in (costs, pages, more):
+    waits = commands.add_parser("stalls", help="how long others wait while one client asks for what takes long (5 min)")
+    waits.add_argument("--rows", type=int, default=1_000_000, help="default: %(default)s")
+    waits.set_defaults(run=stalls.main, quick_values={"rows": 50_000})
+
+    for command in (costs, pages, more, waits):
         command.add_argument("--databases", nargs="+", choices=DATABASES, default=DATABASES, help="default: both")
         command.add_argument("--quick", action="store_true", help="fewer figures of smaller tables")
     options = parser.parse_args()

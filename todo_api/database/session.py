@@ -8,6 +8,7 @@ the database commits when the answer has been rendered. It is a class of its own
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from time import monotonic
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, TypeVarTuple, overload
 
@@ -31,6 +32,8 @@ T = TypeVar("T", bound=Table)
 R = TypeVar("R")
 Rs = TypeVarTuple("Rs")
 
+TURN_OF_LOOP = 0.005
+"""Seconds for which an insert of many prepares its rows at a stretch."""
 COMMIT_TIME = 1.0
 """Seconds that a commit may take at least, whatever the deadline: nobody knows the outcome of one that is given up."""
 
@@ -68,6 +71,7 @@ class Session:
         self._deleted: dict[int, Table] = {}
         """Rows to insert and to delete with the next flush, by their identity in Python."""
         self._rows = Rows()
+        self._since = monotonic()
 
     async def __aenter__(self) -> Self:
         await self._deadline.__aenter__()
@@ -223,8 +227,7 @@ class Session:
                 self._rows.add(row)
 
     async def _values_of(self, row: Table, expressions: Mapping[str, Any]) -> dict[str, Any]:
-        if is_long(row):
-            await asyncio.sleep(0)  # to fold and to index its text takes up to 30 ms: let others be answered
+        await self._let_others_run()  # to fold a long text takes milliseconds
         stamp_new(row)
         if number := await self._number(row):
             row.__dict__["change"] = number
@@ -248,6 +251,12 @@ class Session:
     async def _write_one(self, statement: Executable, values: Values, *, long: bool = False) -> None:
         if (await self._execute(statement, values, long=long)).changed != 1:
             raise StaleDataError("another transaction has changed or deleted this row")
+
+    async def _let_others_run(self) -> None:
+        """Let other requests be answered when this one has had the event loop for some milliseconds."""
+        if monotonic() - self._since > TURN_OF_LOOP:
+            await asyncio.sleep(0)
+            self._since = monotonic()
 
     def _leave_time(self) -> None:
         """Put off a deadline that would come before a commit is answered."""

@@ -9,6 +9,10 @@ Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """The bound parameters of a statement, once or many times."""
 
 
+TAKES_LONG = "takes_long"
+"""The execution option of a select that may take long in a way that can't be interrupted."""
+
+
 class Found(NamedTuple):
     """The outcome of a statement: its rows, and how many rows it changed."""
 

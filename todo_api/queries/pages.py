@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from todo_api.database.session import Session
+from todo_api.database.transactions import TAKES_LONG
 from todo_api.queries.page_statements import Lead, Rows, Selection, edge_of, find_leads, nth, orders, sort, walk
 from todo_api.queries.query import Shape
 from todo_api.queries.sorting import Range, Term, pinned, ranges, sortables
@@ -85,7 +86,8 @@ class _Page:
                 return
             states = (*states[:number], "beyond")
         if leads and not (term.name == "id" and number):  # else the filter's own index has the order of the id
-            await self._read(sort(selection, states, leads[0]), values)
+            # SQLite sorts in one go, which nothing interrupts.
+            await self._read(sort(selection, states, leads[0]).execution_options(**{TAKES_LONG: True}), values)
         else:
             await self._walk(states, values)
 

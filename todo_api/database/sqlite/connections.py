@@ -1,6 +1,5 @@
 """A connection to SQLite, called inside the event loop."""
 
-import time
 from typing import cast
 
 from sqlalchemy import Connection, Executable
@@ -27,10 +26,6 @@ class InPlace:
     @property
     def sqlite(self) -> FileConnection:
         return cast("FileConnection", self.open().connection.dbapi_connection)
-
-    def may_take(self, seconds: float) -> None:
-        """End what this connection does next when it takes longer."""
-        self.sqlite.limit.until = time.monotonic() + seconds
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""

@@ -21,8 +21,8 @@ from todo_api.database.sqlite.file import DatabaseFile, FileConnection, Limit
 
 DRIVER = "sqlite+in_place"
 _RETRY_AFTER = 0.005
-_STEPS = 20_000
-"""Steps of SQLite's machine between two looks at the time: a millisecond, or a few."""
+_STEPS = 4000
+"""Steps of SQLite's machine between two looks at the time: up to a millisecond."""
 # Errors of a file that may be whole again when it is opened anew; one opened read-only, for example, stays so.
 _STALE = {
     sqlite3.SQLITE_CANTOPEN,

@@ -1,6 +1,7 @@
 """The reads of SQLite: in the event loop, and in threads when they take long."""
 
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 
 from sqlalchemy import Executable
 from sqlalchemy.exc import MissingGreenlet, StatementError
@@ -9,7 +10,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from todo_api.database.sqlite.connections import Reader
 from todo_api.database.sqlite.threads import IN_PLACE, IN_PLACE_BESIDE, Places, Thread, is_interrupted
-from todo_api.database.transactions import Found, Values
+from todo_api.database.transactions import TAKES_LONG, Found, Values
 
 
 class SingleReads:
@@ -27,14 +28,21 @@ class SingleReads:
     async def begin(self, owner: str, many_seconds: float | None = None) -> "_Read":
         return _Read(self, owner)
 
-    async def find(self, owner: str, statement: Executable, values: Values) -> Found:
+    def time_in_place(self) -> float:
+        """Until when the statements of a session that begins now may run in the event loop."""
+        return monotonic() + (IN_PLACE_BESIDE if self._places.taken else IN_PLACE)
+
+    def find(self, statement: Executable, values: Values, until: float) -> Found | None:
+        """What a statement finds; None when it takes long, or has to wait for another process that locks the file."""
         try:
-            self._reader.may_take(IN_PLACE_BESIDE if self._places.taken else IN_PLACE)
+            self._reader.sqlite.limit.until = until
             return self._reader.find(statement, values)
         except (MissingGreenlet, StatementError) as error:
-            # Another process has locked the file, or it takes long: only a thread can wait.
             if not isinstance(getattr(error, "orig", error), MissingGreenlet) and not is_interrupted(error):
                 raise
+        return None
+
+    async def find_in_thread(self, owner: str, statement: Executable, values: Values) -> Found:
         async with self._places.one(owner):
             reader = self._idle.pop() if self._idle else Reader(self._slow_engine)
             try:
@@ -56,9 +64,16 @@ class _Read:
     def __init__(self, reads: SingleReads, owner: str) -> None:
         self._reads = reads
         self._owner = owner
+        self._until = reads.time_in_place()
 
     async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
-        return await self._reads.find(self._owner, statement, values)
+        found = None
+        if monotonic() < self._until and TAKES_LONG not in statement.get_execution_options():
+            found = self._reads.find(statement, values, self._until)
+        if found is None:
+            self._until = 0  # the next ones will hardly be quicker
+            found = await self._reads.find_in_thread(self._owner, statement, values)
+        return found
 
     async def number(self, owner: str) -> int:
         raise TypeError("a session that only reads changes nothing")

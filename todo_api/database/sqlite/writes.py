@@ -72,15 +72,15 @@ class InPlaceWrites(InPlace):
         connection = self._opened
         if statement.is_dml and not long:
             return found(connection, statement, values)
-        if not long:
+        if not long and not self._took_long:
             try:
-                self.may_take(IN_PLACE)
+                self.sqlite.limit.until = time.monotonic() + IN_PLACE
                 return found(connection, statement, values)
             except OperationalError as error:
                 if not is_interrupted(error):
                     raise
             finally:
-                self.may_take(inf)
+                self.sqlite.limit.until = inf
         self._took_long = True
         return await self._thread.run(self.sqlite, lambda: found(connection, statement, values))
 
