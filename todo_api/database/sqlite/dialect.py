@@ -17,12 +17,10 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.util.concurrency import await_
 
-from todo_api.database.sqlite.file import DatabaseFile, FileConnection, Limit
+from todo_api.database.sqlite.file import DatabaseFile, FileConnection
 
 DRIVER = "sqlite+in_place"
 _RETRY_AFTER = 0.005
-_STEPS = 4000
-"""Steps of SQLite's machine between two looks at the time: up to a millisecond."""
 # Errors of a file that may be whole again when it is opened anew; one opened read-only, for example, stays so.
 _STALE = {
     sqlite3.SQLITE_CANTOPEN,
@@ -87,8 +85,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def on_connect(self) -> Callable[[DBAPIConnection], None]:
         def connect(connection: Any) -> None:
             connection.lock_timeout = self.lock_timeout
-            connection.limit = Limit()
-            connection.set_progress_handler(connection.limit.is_over, _STEPS)
+            connection.enter_loop()
             execute = connection.cursor().execute
             # Asked first: the switch to WAL needs the database for itself, and is made once in a file's life.
             if not self.read_only and execute("PRAGMA journal_mode").fetchone() != ("wal",):

@@ -22,21 +22,34 @@ _Identity = tuple[_Inode | None, _Inode | None]
 """The inodes of the database file and of its write-ahead log."""
 
 
-class Limit:
-    """The time at which a statement is ended. SQLite asks now and then; without a limit, it goes on to its end."""
+class FileConnection(sqlite3.Connection):
+    identity: _Identity | None = None
+    """The files that this connection has opened."""
+    limit: "Limit"
+    in_thread = False
+    """Whether a worker thread uses it just now. Nobody else must touch it then, but to interrupt it."""
 
+    def enter_thread(self) -> None:
+        self.in_thread = True
+        # There, to look at the time would take the interpreter from the event loop, again and again.
+        self.set_progress_handler(None, 0)
+
+    def enter_loop(self) -> None:
+        self.in_thread = False
+        self.limit = Limit()
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
+            self.set_progress_handler(self.limit.is_over, Limit.STEPS)
+
+
+class Limit:
+    """The time at which a statement is interrupted."""
+
+    STEPS = 4000
+    """Steps of SQLite's machine between two looks at the time: up to a millisecond."""
     until = inf
 
     def is_over(self) -> bool:
         return time.monotonic() > self.until
-
-
-class FileConnection(sqlite3.Connection):
-    identity: _Identity | None = None
-    """The files that this connection has opened."""
-    limit: Limit
-    in_thread = False
-    """Whether a worker thread uses it just now. Nobody else must touch it then."""
 
 
 class FileGone(sqlite3.OperationalError):
@@ -94,7 +107,7 @@ class DatabaseFile:
             return
         busy = [each for each in self._connections if each.in_thread]
         for each in busy:
-            each.limit.until = 0  # when it has ended, the next request closes it with the others
+            each.interrupt()  # when it has ended, the next request closes it with the others
         if not busy:
             self._leave()
         raise FileGone("the database file was deleted or replaced; the next request opens what is there then")

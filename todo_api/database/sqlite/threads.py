@@ -26,6 +26,9 @@ PLACES: Final = 4
 PLACES_OF_OWNER: Final = 2
 """Slow reads of one owner that run at once."""
 
+INTERRUPT_AGAIN: Final = 0.01
+"""Seconds between two interruptions: one that comes between two statements does nothing."""
+
 R = TypeVar("R")
 
 
@@ -59,8 +62,7 @@ class Thread:
 
     async def run(self, connection: FileConnection, work: Callable[[], R]) -> R:
         """Do the work in a thread. When its caller gives up, what runs is ended, and its end awaited."""
-        connection.limit.until = float("inf")
-        connection.in_thread = True
+        connection.enter_thread()
         running = asyncio.get_running_loop().run_in_executor(self._pool, work)
         self._running = connection, cast("Future[object]", running)
         try:
@@ -69,16 +71,17 @@ class Thread:
             await self.end()
             raise
         finally:
-            self._running, connection.in_thread = None, False
+            self._running = None
+            connection.enter_loop()
 
     async def end(self) -> None:
         """End what runs; return when it has ended."""
         if self._running is not None:
             connection, running = self._running
             while not running.done():
-                connection.limit.until = 0
-                with suppress(CancelledError, Exception):  # its own caller raises it
-                    await asyncio.shield(running)
+                connection.interrupt()
+                with suppress(CancelledError):
+                    await asyncio.wait([running], timeout=INTERRUPT_AGAIN)
 
 
 def is_interrupted(error: BaseException) -> bool:
