@@ -17,6 +17,8 @@ from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
 from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
+from todo_api.http.pace import Pace
+from todo_api.http.room import Room, give_back_memory
 from todo_api.logs import log_config
 from todo_api.routes import health, todos
 from todo_api.settings import Settings, load_settings
@@ -24,12 +26,14 @@ from todo_api.settings import Settings, load_settings
 
 def create_app(settings: Settings) -> FastAPI:
     """Assemble the application; it opens the database of the settings when it starts to serve."""
+    bodies, answers = Room(), Room()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         database = Database(
             settings.database_url, timeout=settings.database_timeout, many_timeout=settings.bulk_timeout
         )
+        give_back_memory()
         try:
             await check_schema(database.reading)
             with rare_garbage_collection():
@@ -38,6 +42,8 @@ def create_app(settings: Settings) -> FastAPI:
                     "callers": callers.choose(settings, database),
                     "addresses": Addresses(settings.url, settings.proxies),
                     "require_if_match": settings.require_if_match,
+                    "bodies": bodies,
+                    "answers": answers,
                 }
         finally:
             await database.dispose()
@@ -68,7 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
         docs.install(app)
     errors.install(app)
     origins = settings.cors_origins
-    app.add_middleware(Gate, checks=callers.checks(settings), cors=cors.allow(origins) if origins else None)
+    cross_origin = cors.allow(origins) if origins else None
+    pace = Pace(settings.database_timeout)
+    app.add_middleware(Gate, pace=pace, answers=answers, checks=callers.checks(settings), cors=cross_origin)
     app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token")  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

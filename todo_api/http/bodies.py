@@ -43,6 +43,11 @@ def read_strictly(request: Request, limit: int) -> Request:
     return StrictJsonRequest(request.scope, _count(request.receive, limit) if is_chunked else request.receive)
 
 
+def size_of_body(request: Request, limit: int) -> int:
+    """The bytes that the body has, or may have when it comes in chunks."""
+    return limit if "transfer-encoding" in request.headers else int(request.headers.get("content-length", "0"))
+
+
 def _count(receive: Receive, limit: int) -> Receive:
     total = 0
 

@@ -14,6 +14,12 @@ from typing import Any, cast
 from urllib.parse import unquote
 
 import zttp
+
+try:
+    import fcntl
+    import termios
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 from starlette.exceptions import HTTPException
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
@@ -21,6 +27,7 @@ from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 from todo_api.http.headers import complete, new_request_id
 from todo_api.http.problem import ProblemResponse
 from todo_api.http.problems import HeadTooLarge
+from todo_api.http.room import PIECE
 from todo_api.http.strict import MAX_HEAD_SIZE
 from todo_api.settings import load_settings
 
@@ -51,6 +58,7 @@ class Protocol(ZttpProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(PIECE)
         if len(self.connections) <= self.settings.max_connections:
             self.look()
         elif len(self.connections) <= 2 * self.settings.max_connections:
@@ -132,13 +140,20 @@ class Protocol(ZttpProtocol):
     def what_is_awaited(self) -> tuple[object, ...]:
         """What the client is to do: read on, or send on; nothing while a request runs or between two requests."""
         if unread := self.transport.get_write_buffer_size():
-            return ("read", unread)
+            return ("read", unread, self.unsent())
         cycle = self.cycle
         if self.timeout_keep_alive_task is not None:
             return ()
         if cycle is None or cycle.response_complete or cycle.more_body:
             return ("send", cycle, cycle is not None and cycle.response_complete)
         return ()
+
+    def unsent(self) -> int:
+        """The bytes that the system has and the client has not, which tell that a slow client goes on reading."""
+        if fcntl is None:
+            return 0
+        handle = self.transport.get_extra_info("socket").fileno()
+        return int.from_bytes(fcntl.ioctl(handle, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     def refuse(self, problem: HTTPException) -> None:
         """Answer in place of the application unless it has begun to, and end the connection."""

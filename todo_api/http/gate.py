@@ -6,15 +6,18 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 
 from fastapi import Response
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from todo_api.database.schema import StartupError
 from todo_api.http.bodies import JSON, MERGE_PATCH
-from todo_api.http.headers import DRY_RUN, complete, request_id_of
+from todo_api.http.headers import DRY_RUN, OPEN_PATHS, complete, request_id_of
 from todo_api.http.methods import METHODS, allowed_methods
+from todo_api.http.pace import Pace
 from todo_api.http.problem import ProblemResponse
-from todo_api.http.problems import Internal
+from todo_api.http.problems import Internal, Unavailable
+from todo_api.http.room import LARGE, PIECE, Room
 from todo_api.http.strict import check_body, check_head, check_slashes
 from todo_api.logs import CAUSE, log_request
 
@@ -22,6 +25,7 @@ Check = Callable[[Scope], HTTPException | None]
 """Looks at a request before the application does, and returns a problem to refuse it."""
 
 _CHECKS: tuple[Check, ...] = (check_head, check_slashes, check_body)
+_BUSY = "The server has more to do than it can; try again."
 _ANSWER = "todo_api.answer"
 """The key in a request's scope for its answer, which both parts of the gate need: CORS stands between them."""
 
@@ -34,9 +38,16 @@ class Gate:
     """
 
     def __init__(
-        self, app: ASGIApp, checks: Sequence[Check] = (), cors: Callable[[ASGIApp], ASGIApp] | None = None
+        self,
+        app: ASGIApp,
+        pace: Pace,
+        answers: Room,
+        checks: Sequence[Check] = (),
+        cors: Callable[[ASGIApp], ASGIApp] | None = None,
     ) -> None:
         self.app = app
+        self.answers = answers
+        self.pace = pace
         self.checks = checks
         self.inner = cors(self._pass) if cors else self._pass
 
@@ -46,7 +57,7 @@ class Gate:
             return
         started = perf_counter()
         scope["request_id"] = request_id_of(scope)
-        answer = scope[_ANSWER] = _Answer(scope, send)
+        answer = scope[_ANSWER] = _Answer(scope, send, self.answers)
         try:
             refusal = _refuse(scope, self.checks)
             await (refusal or self.inner)(scope, receive, answer.send)
@@ -58,7 +69,8 @@ class Gate:
         """Answer a request, whatever happens: for an error that reaches Starlette, uvicorn cuts the connection."""
         answer: _Answer = scope[_ANSWER]
         try:
-            await self._respond(scope)(scope, receive, send)
+            may_begin = get_route_path(scope) in OPEN_PATHS or await self.pace.turn()
+            await (self._respond(scope) if may_begin else ProblemResponse(Unavailable(_BUSY)))(scope, receive, send)
         except CancelledError:  # the server is stopping, and the time for running requests is over
             if answer.is_started:
                 raise
@@ -101,11 +113,12 @@ def _refuse(scope: Scope, checks: Sequence[Check]) -> ProblemResponse | None:
 class _Answer:
     """Sends the answer to a request, and completes its head on the way."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, answers: Room) -> None:
         self.status = 500  # uvicorn's answer when the application sends none
         self.is_started = False
         self._scope = scope
         self._send = send
+        self._answers = answers
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -116,7 +129,18 @@ class _Answer:
                 message["headers"].append((b"x-dry-run", b"true"))
         elif self._scope["method"] == "HEAD" and message["type"] == "http.response.body":
             message = dict(message, body=b"")
-        await self._send(message)
+        if len(message.get("body", b"")) > LARGE:
+            await self._send_in_pieces(message)
+        else:
+            await self._send(message)
+
+    async def _send_in_pieces(self, message: Message) -> None:
+        """Send a large body in pieces, as the client reads it: a connection keeps the memory of its largest piece."""
+        body, more_body = message["body"], message.get("more_body", False)
+        with self._answers.hold(len(body)):
+            for start in range(0, len(body), PIECE):
+                piece = body[start : start + PIECE]
+                await self._send(dict(message, body=piece, more_body=more_body or start + PIECE < len(body)))
 
 
 def _with_short_errors(send: Send) -> Send:

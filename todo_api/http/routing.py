@@ -19,12 +19,13 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from todo_api.database.engines import Database
 from todo_api.database.session import Session, took_too_long
 from todo_api.http.addresses import address_of
-from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly
+from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly, size_of_body
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
 from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
 from todo_api.http.responses import documented, not_modified
+from todo_api.http.room import LARGE, Room
 from todo_api.http.strict import check_query, is_dry_run
 from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
 
@@ -113,6 +114,15 @@ class Route(APIRoute):
             if has_body:
                 check_media_type(request, self.body_types)
             database: Database = request.state.database
+            size = size_of_body(request, self.body_limit) if has_body else 0
+            if size > LARGE:
+                room: Room = request.state.bodies
+                await room.wait_for(size, database.timeout)
+                with room.hold(size):
+                    return await answer_in_session(request, database, owner)
+            return await answer_in_session(request, database, owner)
+
+        async def answer_in_session(request: Request, database: Database, owner: str) -> Response:
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
             many_seconds = database.many_timeout if self.of_many else None

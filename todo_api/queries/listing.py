@@ -19,6 +19,7 @@ from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid
+from todo_api.http.room import Room
 from todo_api.queries.cursors import Cursor, read_cursor, write_cursor
 from todo_api.queries.filters import filters_of
 from todo_api.queries.page_statements import Selection, orders
@@ -30,6 +31,8 @@ from todo_api.single_model.table import Table, column, member_names, write_rows
 
 T = TypeVar("T", bound=Table)
 
+AT_ONCE = 101
+"""Rows of a page that are read at once, whatever their length: those of a usual page and one more."""
 MAX_PAGE_TEXT = 1024 * 1024
 """Characters of long texts after which a page ends."""
 
@@ -48,6 +51,8 @@ class Listing(Query[T]):
 
     _address: str = PrivateAttr("")
     """Where the list is."""
+    _answers: Room = PrivateAttr()
+    """The room for large answers."""
     _place: list[Any] | None = PrivateAttr(None)
     """The sort values of the row before the page."""
 
@@ -88,6 +93,8 @@ class Listing(Query[T]):
         sent = await super().read(request)
         query = sent if sent.cursor is None else sent._continue(sent.cursor)
         query._address = address_of(request)
+        query._answers = request.state.answers
+        await query._answers.wait_for(0, request.state.database.timeout)
         return query
 
     async def respond(self, session: Session) -> Response:
@@ -100,7 +107,7 @@ class Listing(Query[T]):
         shape, values = self.restrict(dialect)
         terms = read_sort(self.table, next(iter(orders(shape)), "id") if self.sort is None else self.sort)
         after = None if self._place is None else self._read_place(self._place, terms)
-        rows = await find(session, Selection(self.table, shape, terms, dialect), values, after, self.limit + 1)
+        rows = await self._find(session, Selection(self.table, shape, terms, dialect), values, after)
         headers = {}
         size = page_size(self.table, rows, self.limit)
         if len(rows) > size:
@@ -111,7 +118,22 @@ class Listing(Query[T]):
         if self.count:
             total = await session.exec(count_statement(self.table, shape, dialect), params=values)
             headers["X-Total-Count"] = str(total.one())
+        self._answers.check()
         return Response(write_rows(self.table, rows), media_type=JSON, headers=headers)
+
+    async def _find(
+        self, session: Session, selection: Selection, values: dict[str, Any], after: Sequence[Any] | None
+    ) -> list[Row[Any]]:
+        """The rows of the page and one more. Long ones are read bit by bit, as the page may end soon."""
+        rows = await find(session, selection, values, after, min(self.limit + 1, AT_ONCE))
+        size = AT_ONCE
+        while size == len(rows) <= self.limit and (length := _length(self.table, rows)) <= MAX_PAGE_TEXT:
+            few = AT_ONCE * (MAX_PAGE_TEXT - length) // (length + 1)
+            step = min(self.limit + 1 - size, max(few, 1))
+            after = [sortables(self.table)[term.name].value_of(rows[-1]) for term in selection.terms]
+            rows += await find(session, selection, values, after, step)
+            size += step
+        return rows
 
     def _continue(self, text: str) -> Self:
         """The query of a cursor, with what was sent beside it."""
@@ -161,13 +183,18 @@ def _no_cursor() -> Invalid:
 
 def page_size(table: type[Table], rows: Sequence[Any], limit: int) -> int:
     """How many of the rows fit on a page: at most `limit`, and fewer when their long texts pass 1 MiB."""
-    long = _long_texts(table)
     length = 0
     for number, row in enumerate(rows[:limit], 1):
-        length += sum(len(row[index] or "") for index in long)
+        length += _length(table, [row])
         if length > MAX_PAGE_TEXT:
             return number
     return limit
+
+
+def _length(table: type[Table], rows: Sequence[Any]) -> int:
+    """The characters of the long texts of rows."""
+    long = _long_texts(table)
+    return sum(len(row[index] or "") for row in rows for index in long)
 
 
 @cache

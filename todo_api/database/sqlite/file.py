@@ -17,6 +17,9 @@ from weakref import WeakSet
 _OPEN = (510, 0x40000002)
 _LOGGING = (1, 128)
 
+AUTOCHECKPOINT = 1000
+"""Pages of the log from which on SQLite writes it back with a commit."""
+
 _Inode = tuple[int, int]
 _Identity = tuple[_Inode | None, _Inode | None]
 """The inodes of the database file and of its write-ahead log."""
@@ -28,6 +31,13 @@ class FileConnection(sqlite3.Connection):
     limit: "Limit"
     in_thread = False
     """Whether a worker thread uses it just now. Nobody else must touch it then, but to interrupt it."""
+
+    checkpoints = True
+    """Whether SQLite may write the log back with a commit."""
+
+    def allow_checkpoints(self, allowed: bool) -> None:
+        self.checkpoints = allowed
+        self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT if allowed else 0}")
 
     def enter_thread(self) -> None:
         self.in_thread = True

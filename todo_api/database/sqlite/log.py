@@ -11,11 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from todo_api.database.sqlite.connections import Reader
-from todo_api.database.sqlite.file import DatabaseFile
+from todo_api.database.sqlite.file import AUTOCHECKPOINT, DatabaseFile
 from todo_api.database.sqlite.threads import Thread
 
-AUTOCHECKPOINT: Final = 1000
-"""Pages of the log from which on SQLite writes it back with a commit."""
 _LONG: Final = AUTOCHECKPOINT * 4096
 _PAUSES: Final = (0, 0.5, 1, 2, 4, 8, 16, 32)
 """Seconds before each attempt: the log can't end while somebody reads what was there before."""

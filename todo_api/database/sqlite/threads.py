@@ -82,6 +82,7 @@ class Thread:
                 connection.interrupt()
                 with suppress(CancelledError):
                     await asyncio.wait([running], timeout=INTERRUPT_AGAIN)
+            running.exception()  # it is known: the caller has given up
 
 
 def is_interrupted(error: BaseException) -> bool:

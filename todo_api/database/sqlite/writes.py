@@ -15,13 +15,13 @@ from sqlalchemy.util import greenlet_spawn
 from todo_api.database.counters import COUNT
 from todo_api.database.schema import CURRENT, Revision
 from todo_api.database.sqlite.connections import InPlace, found
-from todo_api.database.sqlite.file import DatabaseFile
-from todo_api.database.sqlite.log import AUTOCHECKPOINT, LongLog
+from todo_api.database.sqlite.file import DatabaseFile, FileConnection
+from todo_api.database.sqlite.log import LongLog
 from todo_api.database.sqlite.threads import IN_PLACE, Thread, is_interrupted
 from todo_api.database.transactions import Found, Values
 
-HOP: Final = 0.0005
-"""Seconds that a commit may take in the event loop. To hand it to a thread costs a fifth of that."""
+HOP: Final = 0.001
+"""Seconds that a commit may take in the event loop. To hand it to a thread costs a tenth of that."""
 
 _COUNT = COUNT.format(owner="?", revision="?")
 
@@ -37,6 +37,8 @@ class InPlaceWrites(InPlace):
         self._file = file
         self._revision = revision
         self._thread = Thread(pool)
+        self._driver: FileConnection
+        """The connection of the driver, from the beginning of a transaction to its end."""
         self._in_savepoint = False
         self._took_long = False
         self._commit_time = 0.0
@@ -57,7 +59,9 @@ class InPlaceWrites(InPlace):
 
     def _begin(self) -> None:
         self.open().begin()
-        self.sqlite.execute(f"PRAGMA wal_autocheckpoint = {0 if self._log.is_long else AUTOCHECKPOINT}")
+        self._driver = self.sqlite
+        if self._driver.checkpoints == self._log.is_long:
+            self._driver.allow_checkpoints(not self._log.is_long)
 
     async def number(self, owner: str) -> int:
         number: int | None = self._first(_COUNT, owner, self._revision.expected)
@@ -73,32 +77,33 @@ class InPlaceWrites(InPlace):
         if statement.is_dml and not long:
             return found(connection, statement, values)
         if not long and not self._took_long:
+            limit = self._driver.limit
+            limit.until = time.monotonic() + IN_PLACE
             try:
-                self.sqlite.limit.until = time.monotonic() + IN_PLACE
                 return found(connection, statement, values)
             except OperationalError as error:
                 if not is_interrupted(error):
                     raise
             finally:
-                self.sqlite.limit.until = inf
+                limit.until = inf
         self._took_long = True
-        return await self._thread.run(self.sqlite, lambda: found(connection, statement, values))
+        return await self._thread.run(self._driver, lambda: found(connection, statement, values))
 
     def _first(self, query: str, *values: Any) -> Any:
         """The first value of the first row; None when there is none."""
-        row = self.sqlite.execute(query, values).fetchone()
+        row = self._driver.execute(query, values).fetchone()
         return row and row[0]
 
     async def savepoint(self) -> None:
-        self._file.check(self.sqlite)
+        self._file.check(self._driver)
         if self._in_savepoint:
-            self.sqlite.execute("RELEASE one")
-        self.sqlite.execute("SAVEPOINT one")
+            self._driver.execute("RELEASE one")
+        self._driver.execute("SAVEPOINT one")
         self._in_savepoint = True
 
     async def undo(self) -> None:
-        self.sqlite.execute("ROLLBACK TO one")
-        self.sqlite.execute("RELEASE one")
+        self._driver.execute("ROLLBACK TO one")
+        self._driver.execute("RELEASE one")
         self._in_savepoint = False
 
     async def commit(self) -> None:
@@ -108,7 +113,7 @@ class InPlaceWrites(InPlace):
                 raise sqlite3.OperationalError("the transaction was undone")
             commit = partial(self._commit, self._opened)
             if self._took_long or self._commit_time > HOP:
-                await self._thread.run(self.sqlite, commit)
+                await self._thread.run(self._driver, commit)
                 self._log.shorten()
             else:
                 commit()
@@ -118,7 +123,7 @@ class InPlaceWrites(InPlace):
 
     def _commit(self, connection: Connection) -> None:
         if self._took_long:
-            self.sqlite.execute("PRAGMA wal_autocheckpoint = 0")
+            self._driver.allow_checkpoints(False)
         began = time.monotonic()
         connection.commit()
         self._commit_time += (time.monotonic() - began - self._commit_time) / 8
