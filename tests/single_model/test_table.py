@@ -13,6 +13,8 @@ from sqlmodel import Field
 
 from todo_api.http import errors
 from todo_api.http.gate import Gate
+from todo_api.http.pace import Pace
+from todo_api.http.room import Room
 from todo_api.queries.listing import Listing
 from todo_api.queries.search import Words
 from todo_api.single_model.bodies import Changes, New
@@ -51,7 +53,7 @@ class Book(Table, table=True):
 def client() -> Iterator[TestClient]:
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(Gate)
+    app.add_middleware(Gate, pace=Pace(5), answers=Room())
 
     @app.post("/books")
     async def create_book(book: New[Book]) -> Book:

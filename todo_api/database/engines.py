@@ -9,7 +9,7 @@ from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from todo_api.database.postgresql.connections import PooledReads, PooledWrites
+from todo_api.database.postgresql.connections import POOL_SIZE, PooledReads, PooledWrites
 from todo_api.database.postgresql.driver import AsyncpgConnection, keep_the_last_day
 from todo_api.database.schema import Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
@@ -21,8 +21,6 @@ from todo_api.database.sqlite.writes import InPlaceWrites
 from todo_api.database.transactions import Transactions
 from todo_api.database.turns import Turns
 
-POOL_SIZE = 10
-"""Connections that one process holds on a PostgreSQL server at the most."""
 TIMEOUT = 5.0
 """Seconds that a request waits for the database, in its queues and for its locks together."""
 MANY_TIMEOUT = 50.0

@@ -1,7 +1,9 @@
 """Connections to PostgreSQL: for reads, and for groups of writes."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import asyncpg
 from sqlalchemy import Executable
@@ -14,10 +16,27 @@ from todo_api.database.postgresql.driver import CLOSE_TIMEOUT, when_there
 from todo_api.database.schema import CURRENT, MIGRATION_LOCK, Revision
 from todo_api.database.transactions import Found, Values
 
+POOL_SIZE = 10
+"""Connections that one process holds on a PostgreSQL server at the most."""
 _BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"
 """Begins a transaction, and waits for a migration that is under way: one message to the server."""
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _COUNT = COUNT.format(owner="$1::varchar", revision="$2")
+
+
+async def take(slots: Sequence[asyncio.Semaphore]) -> None:
+    """Take one of each, in their order; first come, first served."""
+    for number, each in enumerate(slots):
+        try:
+            await each.acquire()
+        except BaseException:
+            free(slots[:number])
+            raise
+
+
+def free(slots: Sequence[asyncio.Semaphore]) -> None:
+    for each in slots:
+        each.release()
 
 
 class PooledReads:
@@ -28,17 +47,23 @@ class PooledReads:
         self._engine = engine
         self._slots = slots
         self._timeout = timeout
+        self._of_owner: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def begin(self, owner: str, many_seconds: float | None = None) -> "_Read":
-        await self._slots.acquire()
-        return _Read(self._engine, self._slots, self._timeout)
+        """Take a connection. An owner has half of them at the most, so that slow reads leave some to the others."""
+        own = self._of_owner.get(owner)
+        if own is None:
+            own = self._of_owner[owner] = asyncio.Semaphore(POOL_SIZE // 2)
+        slots = (own, self._slots)
+        await take(slots)
+        return _Read(self._engine, slots, self._timeout)
 
     async def dispose(self) -> None:
         """The engine closes its pool."""
 
 
 class _Read:
-    def __init__(self, engine: AsyncEngine, slots: asyncio.Semaphore, timeout: float) -> None:
+    def __init__(self, engine: AsyncEngine, slots: Sequence[asyncio.Semaphore], timeout: float) -> None:
         self._engine = engine
         self._slots = slots
         self._timeout = timeout
@@ -69,7 +94,7 @@ class _Read:
         try:
             await self._close()
         finally:
-            self._slots.release()
+            free(self._slots)
 
     async def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -120,12 +145,7 @@ class PooledWrites:
         if many_seconds is not None:
             self._slots.insert(0, self._many_slots)
             command = f"{_BEGIN}; SET LOCAL statement_timeout = {many_seconds * 1000:.0f}"
-        for number, slots in enumerate(self._slots):
-            try:
-                await slots.acquire()
-            except BaseException:
-                self._free(self._slots[:number])
-                raise
+        await take(self._slots)
         try:
             await when_there(lambda: self._begin(command), self._timeout)
             if owner != ALL_OWNERS:
@@ -188,7 +208,7 @@ class PooledWrites:
         try:
             await self._close()
         finally:
-            self._free(self._slots)
+            free(self._slots)
 
     async def _close(self) -> None:
         """Close the connection, whatever state it is in."""
@@ -206,12 +226,7 @@ class PooledWrites:
             if connection is not None:
                 await connection.close()
         finally:
-            self._free(self._slots)
-
-    @staticmethod
-    def _free(taken: list[asyncio.Semaphore]) -> None:
-        for slots in taken:
-            slots.release()
+            free(self._slots)
 
     async def _send(self, command: str, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own
         try:
