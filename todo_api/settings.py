@@ -14,14 +14,24 @@ from todo_api.database.engines import MANY_TIMEOUT, TIMEOUT, parse_url
 from todo_api.logs import LogFormat
 
 PREFIX = "TODO_"
+DEFAULT_PORT = 8000
 TEST_PREFIX = "TODO_TEST_"
 """Variables that the test suite reads, and the product leaves alone."""
+_OF_A_SERVICE = re.compile(
+    r"TODO_(\w+_)?((SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*|PORT=(tcp|udp|sctp)://.*)"
+)
+"""Variables that Kubernetes sets in every pod beside a Service that is named `todo` or `todo-…`."""
 UNIX = "unix"
 """Names, among trusted proxies, the peer of a Unix socket."""
 
 
 def _url(value: str | URL) -> URL:
     return value if isinstance(value, URL) else parse_url(value)
+
+
+def _port(value: Any) -> Any:
+    """The port; of an address that Kubernetes sets, the default."""
+    return DEFAULT_PORT if isinstance(value, str) and _OF_A_SERVICE.fullmatch(f"TODO_PORT={value}") else value
 
 
 def _origins(value: str | list[str]) -> list[str]:
@@ -75,7 +85,7 @@ class Settings(BaseSettings):
     """Seconds that a change of many todos may take before it is undone and answered 409."""
     host: str = "127.0.0.1"
     """The address to serve on."""
-    port: int = Field(default=8000, ge=0, le=65535)
+    port: Annotated[int, BeforeValidator(_port)] = Field(default=DEFAULT_PORT, ge=0, le=65535)
     """The port to serve on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1)
     """The number of processes that serve."""
@@ -118,8 +128,10 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process; a wrong or unknown variable ends it with one line that names it."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
+    for name, value in os.environ.items():
+        if name in known or not name.startswith(PREFIX) or name.startswith(TEST_PREFIX):
+            continue
+        if not _OF_A_SERVICE.fullmatch(f"{name}={value}"):
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise SystemExit(f"todo_api: {name} is not a setting{hint}")

@@ -88,6 +88,7 @@ def test_a_server_by_hand_refuses_a_database_that_is_not_migrated(backend: Backe
 
 BAD_SETTINGS = {
     "an unknown setting": ({"TODO_PROT": "8000"}, "TODO_PROT is not a setting; did you mean 'TODO_PORT'?"),
+    "a port of nothing": ({"TODO_DB_PORT": "5432"}, "TODO_DB_PORT is not a setting"),
     "a port that is no number": ({"TODO_PORT": "http"}, "TODO_PORT: "),
     "a port out of range": ({"TODO_PORT": "65536"}, "TODO_PORT: "),
     "no workers": ({"TODO_WORKERS": "0"}, "TODO_WORKERS: "),
@@ -190,3 +191,20 @@ def test_an_empty_setting_counts_as_absent(folder: Path, sqlite_backend: SQLite)
     path = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT task FROM todo_items").fetchall() == [("Buy milk",)]
+
+
+def test_the_variables_of_a_service_in_kubernetes_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "tcp://10.0.0.1:8000"
+    for name, value in {
+        "TODO_SERVICE_HOST": "10.0.0.1",
+        "TODO_SERVICE_PORT": "8000",
+        "TODO_SERVICE_PORT_HTTP": "8000",
+        "TODO_PORT": address,
+        "TODO_PORT_8000_TCP": address,
+        "TODO_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "TODO_DB_SERVICE_HOST": "10.0.0.2",
+        "TODO_DB_PORT": address,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings().port == 8000
