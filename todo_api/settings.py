@@ -4,9 +4,10 @@ import os
 import re
 from difflib import get_close_matches
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, InstanceOf, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -27,6 +28,13 @@ UNIX = "unix"
 
 def _url(value: str | URL) -> URL:
     return value if isinstance(value, URL) else parse_url(value)
+
+
+def _url_in_file(name: Any) -> Any:
+    try:
+        return parse_url(Path(name).read_text()) if isinstance(name, str) else name
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
 
 
 def _port(value: Any) -> Any:
@@ -75,10 +83,12 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    database_url: Annotated[URL, NoDecode, BeforeValidator(_url)] = Field(
+    database_url: Annotated[InstanceOf[URL], NoDecode, BeforeValidator(_url)] = Field(
         default=parse_url("sqlite:///todo.db"), validation_alias=AliasChoices("TODO_DATABASE_URL", "DATABASE_URL")
     )
     """Where the todos are kept: `sqlite:///file` or `postgresql://user:password@host/name`."""
+    database_url_file: Annotated[InstanceOf[URL] | None, NoDecode, BeforeValidator(_url_in_file)] = None
+    """A file that holds this address, such as a secret of Docker or Kubernetes."""
     database_timeout: float = Field(default=TIMEOUT, gt=0, le=600)
     """Seconds that a request waits for the database before it is answered 503."""
     bulk_timeout: float = Field(default=MANY_TIMEOUT, gt=0, le=3600)
@@ -115,6 +125,14 @@ class Settings(BaseSettings):
     """The least severity that is logged; each request is at `info`."""
     log_format: LogFormat = "text"
     """Lines for people (`text`) or for programs (`json`)."""
+
+    @model_validator(mode="after")
+    def _take_url_of_file(self) -> Self:
+        if self.database_url_file is not None:
+            if os.environ.get("TODO_DATABASE_URL"):
+                raise ValueError("TODO_DATABASE_URL and TODO_DATABASE_URL_FILE: set one of them")
+            self.database_url = self.database_url_file
+        return self
 
     @model_validator(mode="after")
     def _check_proxies(self) -> Self:

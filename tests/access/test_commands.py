@@ -157,14 +157,13 @@ def test_a_server_whose_port_is_taken_does_not_say_that_it_serves(sqlite_backend
 
 
 NOWHERE = "postgres://me:hunter2@127.0.0.1:1/todo"
-SHOWN = "postgresql+asyncpg://me:***@127.0.0.1:1/todo"
+SHOWN = "postgres://me:***@127.0.0.1:1/todo"
 UNREACHABLE = {
     "a folder that is not there": (
         "todo_api",
         "sqlite:////no/such/folder/todo.db",
-        "sqlite+in_place:////no/such/folder/",
+        "sqlite:////no/such/folder/",
     ),
-    "an unknown option": ("todo_api", f"{NOWHERE}?colour=red", f"{SHOWN}?colour=red"),
     "a server that is not there": ("todo_api", NOWHERE, SHOWN),
     "alembic": ("alembic upgrade head", NOWHERE, SHOWN),
     "a server by hand": ("uvicorn todo_api.main:app --port 0", NOWHERE, SHOWN),

@@ -19,6 +19,8 @@ from todo_api.logs import logger
 ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
 
 
+ADDRESS = "todo_api_address"
+"""The execution option of an engine that says how its address was given, without the password."""
 CURRENT = "SELECT version_num FROM alembic_version"
 """Finds the migration that the database is at."""
 MIGRATION_LOCK = 0x746F646F  # "todo"
@@ -98,7 +100,7 @@ _HINTS = {
 
 
 def _name(engine: AsyncEngine) -> str:
-    return engine.url.render_as_string(hide_password=True)
+    return str(engine.get_execution_options()[ADDRESS])
 
 
 def _reason(error: Exception) -> str:
@@ -130,6 +132,13 @@ async def check_schema(engine: AsyncEngine) -> None:
 
 def current_migration(connection: Connection, newest: str | None) -> str | None:
     """The migration that the database is at; raises StartupError when this code can't migrate from there."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.connection.driver_connection.get_settings().server_encoding  # type: ignore[union-attr]
+        if encoding != "UTF8":
+            raise StartupError(
+                f"the encoding of the database is {encoding}, which can't hold every text; make a new one:"
+                " CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8'"
+            )
     heads = MigrationContext.configure(connection).get_current_heads()
     others = [head for head in heads if not re.fullmatch(r"\d{4}", head)]
     if others or len(heads) > 1:

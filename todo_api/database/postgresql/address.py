@@ -1,0 +1,131 @@
+"""The address of a PostgreSQL server, as libpq, providers and other drivers write it."""
+
+import re
+import ssl
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlencode
+
+from sqlalchemy import URL
+
+from todo_api.database.postgresql.driver import AsyncpgConnection
+
+DRIVER: Final = "postgresql+asyncpg"
+SCHEMES: Final = ("postgres", "postgresql", DRIVER)
+CONNECT_TIMEOUT: Final = 3.0
+"""Seconds that opening a connection may take, unless the address says `connect_timeout`."""
+
+_FORM = re.compile(
+    r"(?:(?P<user>[^:/?@]*)(?::(?P<password>[^@]*))?@)?(?P<hosts>[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
+)
+_HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]]+)(?::(\d+))?")
+
+_FILES = {"sslcert", "sslkey", "sslrootcert", "sslcrl"}
+_OPTIONS = {
+    **dict.fromkeys(("host", "user", "password", "dbname", "passfile", "service", "sslpassword"), ".+"),
+    **dict.fromkeys(("application_name", "options", "krbsrvname", *_FILES), ".+"),
+    "port": r"\d+(,\d+)*",
+    "connect_timeout": r"\d+",
+    "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+    "sslnegotiation": "postgres|direct",
+    "ssl_min_protocol_version": r"TLSv1(\.[123])?",
+    "ssl_max_protocol_version": r"TLSv1(\.[123])?",
+    "target_session_attrs": "any|primary|standby|prefer-standby|read-write|read-only",
+    "pooler": "session|transaction",
+}
+"""The options, each with the pattern of its values."""
+_WITHOUT_EFFECT = {
+    # asyncpg can't bind a login to its TLS channel; verify-full is what keeps a stranger from taking part.
+    "channel_binding": "disable|prefer|require",
+    "client_encoding": "(?i:utf-?8|unicode|auto)",
+    "fallback_application_name": ".*",
+    "gssencmode": "disable|prefer",
+    "sslcompression": "0|1",
+    "sslsni": "1",
+    "tcp_user_timeout": r"\d+",
+    **dict.fromkeys(("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"), r"\d+"),
+}
+"""Options that are taken and change nothing: each request has its own deadline."""
+_SYNONYMS = {
+    ("ssl", "true"): ("sslmode", "require"),
+    ("ssl", "false"): ("sslmode", "disable"),
+    ("pgbouncer", "true"): ("pooler", "transaction"),
+    ("pgbouncer", "false"): ("pooler", "session"),
+}
+
+
+def parse(text: str) -> URL | None:
+    """The URL of what stands behind the scheme and `://`; None when it has another form.
+
+    Raises ValueError for an option that is unknown or has a wrong value.
+    """
+    form = _FORM.fullmatch(text)
+    if form is None:
+        return None
+    hosts = [_HOST.fullmatch(unquote(each)) for each in (form["hosts"] or "").split(",")] if form["hosts"] else []
+    if not all(hosts):
+        return None
+    names = [host[1] for host in hosts if host]
+    ports = [host[2] or "5432" for host in hosts if host]
+    options = dict(_option(*each) for each in parse_qsl(form["query"] or "", keep_blank_values=True))
+    options = {name: value for name, value in options.items() if name not in _WITHOUT_EFFECT}
+    several = len(names) > 1 or "/" in "".join(names)
+    if several:
+        options |= {"host": ",".join(names), "port": ",".join(ports)}
+    return URL.create(
+        DRIVER,
+        username=unquote(form["user"] or "") or options.pop("user", None),
+        password=unquote(form["password"] or "") or options.pop("password", None),
+        host=names[0].strip("[]") if names and not several else None,
+        port=int(hosts[0][2]) if hosts and hosts[0] and hosts[0][2] and not several else None,
+        database=unquote(form["database"] or "") or options.pop("dbname", None),
+        query=options,
+    )
+
+
+def without_password(text: str) -> str:
+    """An address without what it has of passwords."""
+    text = re.sub(r"(://[^:/?@]*:)[^@]*(?=@)", r"\1***", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", text)
+
+
+def _option(name: str, value: str) -> tuple[str, str]:
+    name, value = _SYNONYMS.get((name, value), (name, value))
+    if name == "ssl" and re.fullmatch(_OPTIONS["sslmode"], value):  # as SQLAlchemy calls it
+        name = "sslmode"
+    known = _OPTIONS | _WITHOUT_EFFECT
+    if name not in known:
+        near = get_close_matches(name, known, n=1)
+        raise ValueError(f"has the unknown option {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
+    if not re.fullmatch(known[name], value):
+        raise ValueError(f"has the option {name} with the wrong value {value!r}: it must match {known[name]}")
+    if name in _FILES and (name, value) != ("sslrootcert", "system") and not Path(value).is_file():
+        raise ValueError(f"has the option {name}, but there is no file {value}")
+    return name, value
+
+
+def connect_args(url: URL, timeout: float) -> dict[str, Any]:
+    """What asyncpg connects with; a request has so many seconds."""
+    options: dict[str, Any] = {**url.query}
+    options.pop("pooler", None)
+    # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
+    milliseconds = f"{timeout * 900:.0f}ms"
+    arguments = {
+        "timeout": min(float(options.pop("connect_timeout", 0)) or CONNECT_TIMEOUT, timeout),
+        "server_settings": {
+            "application_name": options.pop("application_name", "todo_api"),
+            "statement_timeout": milliseconds,
+            "lock_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
+        },
+        "connection_class": AsyncpgConnection,
+    }
+    if options.get("sslrootcert") == "system":
+        arguments["ssl"] = ssl.create_default_context()
+        del options["sslrootcert"]
+    if url.host is not None:
+        options["host"] = f"[{url.host}]" if ":" in url.host else url.host
+    given = {"user": url.username, "password": url.password, "port": url.port, "dbname": url.database}
+    options |= {name: value for name, value in given.items() if value is not None}
+    return arguments | {"dsn": f"postgresql://?{urlencode(options)}"}
