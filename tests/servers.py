@@ -76,9 +76,9 @@ class Server:
             time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
         raise AssertionError(f"the server did not come up:\n{self.output}")
 
-    def wait_until_said(self, words: str) -> None:
+    def wait_until_said(self, words: str, times: int = 1) -> None:
         deadline = time.monotonic() + PATIENCE
-        while words not in self.output:
+        while self.output.count(words) < times:
             assert time.monotonic() < deadline, f"the server did not say {words!r}:\n{self.output}"
             time.sleep(0.01)  # between two looks: nothing tells of a printed line
 
