@@ -71,6 +71,10 @@ class Installed:
     def stop(self) -> None:
         self._control("stop", "-m", "immediate")
 
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
     def promote(self) -> None:
         self._control("promote")
 

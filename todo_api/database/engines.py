@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from todo_api.database.postgresql import address as postgresql
 from todo_api.database.postgresql.connections import PooledReads, PooledWrites
-from todo_api.database.postgresql.driver import keep_the_last_day
+from todo_api.database.postgresql.driver import prepare
 from todo_api.database.schema import ADDRESS, Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.database.sqlite.file import DatabaseFile
@@ -92,11 +92,14 @@ class Database:
             self.writer = Turns("sqlite", lambda: writes, lambda owner: "")
             self.reader = SingleReads(self.reading, slow, threads)
         else:
+            pooled = postgresql.is_pooled(url)
+            limits = [f"{name} = {value}; " for name, value in postgresql.time_limits(timeout).items()]
             # With AUTOCOMMIT, no transaction is begun whose end the driver would await for ever on a dead connection.
             self.reading, self.probe = self._engines = [
                 _engine(
                     url,
                     pool_size=size,
+                    settings="" if pooled else "".join(f"SET {limit}" for limit in limits),
                     connect_args=postgresql.connect_args(url, timeout),
                     isolation_level="AUTOCOMMIT",
                     pool_pre_ping=size == 1,  # the probe; what else is asked tries again by itself
@@ -105,10 +108,11 @@ class Database:
             ]
             self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
             # First come, first served: SQLAlchemy's pool would let a newcomer take a connection before who was woken.
+            local = "".join(f"SET LOCAL {limit}" for limit in limits) if pooled else ""
             slots, many_slots = asyncio.Semaphore(POOL_SIZE), asyncio.Semaphore(POOL_SIZE // 2)
             self.writer = Turns(
                 "postgresql",
-                lambda: PooledWrites(self.reading, slots, many_slots, revision, timeout),
+                lambda: PooledWrites(self.reading, slots, many_slots, revision, timeout, local),
                 lambda owner: owner,
             )
             self.reader = PooledReads(self.reading, slots, timeout)
@@ -123,7 +127,7 @@ class Database:
             await engine.dispose()
 
 
-def _engine(url: URL, **options: Any) -> AsyncEngine:
+def _engine(url: URL, *, settings: str = "", **options: Any) -> AsyncEngine:
     # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
     engine = create_async_engine(
         url if url.drivername == sqlite.DRIVER else URL.create(url.drivername),
@@ -135,5 +139,5 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
         **options,
     )
     if engine.driver == "asyncpg":
-        event.listen(engine.sync_engine, "connect", keep_the_last_day)
+        event.listen(engine.sync_engine, "connect", lambda connection, _: prepare(connection, settings))
     return engine

@@ -94,9 +94,10 @@ async def connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 _HINTS = {
     "42501": "; GRANT it to the role, or run alembic upgrade head as the role that owns the tables",
     "42P07": "; it is another application's: give todo_api a database or a schema of its own",
+    **dict.fromkeys(("26000", "42P05"), "; if there is a pooler of transactions, say so: ?pooler=transaction"),
     "3F000": "; make the schema that search_path names: CREATE SCHEMA",
 }
-"""What to do, by PostgreSQL's SQLSTATE: no privilege, a table that is there already, no schema."""
+"""What to do, by PostgreSQL's SQLSTATE: no privilege, a table that is there already, a lost statement, no schema."""
 
 
 def _name(engine: AsyncEngine) -> str:

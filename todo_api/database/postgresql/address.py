@@ -70,6 +70,8 @@ def parse(text: str) -> URL | None:
     ports = [host[2] or "5432" for host in hosts if host]
     options = dict(_option(*each) for each in parse_qsl(form["query"] or "", keep_blank_values=True))
     options = {name: value for name, value in options.items() if name not in _WITHOUT_EFFECT}
+    if options.get("pooler") == "transaction" and re.match(r"\s*-", options.get("options", "")):
+        raise ValueError("has options that a pooler of transactions can't keep; set them by ALTER ROLE … SET …")
     several = len(names) > 1 or "/" in "".join(names)
     if several:
         options |= {"host": ",".join(names), "port": ",".join(ports)}
@@ -105,22 +107,37 @@ def _option(name: str, value: str) -> tuple[str, str]:
     return name, value
 
 
+def is_pooled(url: URL) -> bool:
+    """Whether each transaction may get another connection of the server: nothing is kept from one to the next."""
+    return url.query.get("pooler") == "transaction"
+
+
+def time_limits(timeout: float) -> dict[str, str]:
+    """The server's own limits where a request has so many seconds.
+
+    A little less than the request has: an answer of the server keeps the connection, giving up costs it.
+    """
+    milliseconds = f"'{timeout * 900:.0f}ms'"
+    return {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds,
+        "idle_in_transaction_session_timeout": f"'{timeout * 2000:.0f}ms'",
+    }
+
+
 def connect_args(url: URL, timeout: float) -> dict[str, Any]:
     """What asyncpg connects with; a request has so many seconds."""
     options: dict[str, Any] = {**url.query}
     options.pop("pooler", None)
-    # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
-    milliseconds = f"{timeout * 900:.0f}ms"
     arguments = {
         "timeout": min(float(options.pop("connect_timeout", 0)) or CONNECT_TIMEOUT, timeout),
-        "server_settings": {
-            "application_name": options.pop("application_name", "todo_api"),
-            "statement_timeout": milliseconds,
-            "lock_timeout": milliseconds,
-            "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
-        },
+        # The only one that poolers take. What else is set, is set by SQL.
+        "server_settings": {"application_name": options.pop("application_name", "todo_api")},
         "connection_class": AsyncpgConnection,
     }
+    if is_pooled(url):  # only unnamed statements: a name would be known on one of the pooler's connections
+        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+        arguments["prepared_statement_name_func"] = str
     if options.get("sslrootcert") == "system":
         arguments["ssl"] = ssl.create_default_context()
         del options["sslrootcert"]
