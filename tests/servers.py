@@ -142,6 +142,7 @@ defaults
     timeout client 30s
     timeout server 30s
     option redispatch 1
+    {check}
 frontend todos
     bind 127.0.0.1:{port}
     default_backend servers
@@ -152,12 +153,13 @@ backend servers
 
 
 @contextmanager
-def proxy(folder: Path, *servers: Server) -> Iterator[str]:
-    """haproxy (from the Debian package of that name) in front of the servers; its URL."""
+def proxy(folder: Path, *servers: Server | int, check: str = "") -> Iterator[str]:
+    """haproxy (from the Debian package of that name) in front of servers, or of ports where one may start; its URL."""
     port = free_port("127.0.0.1")
-    lines = [f"    server server{number} {server.url.removeprefix('http://')}" for number, server in enumerate(servers)]
+    addresses = [f"127.0.0.1:{each}" if isinstance(each, int) else each.url.removeprefix("http://") for each in servers]
+    lines = [f"    server server{number} {address}" for number, address in enumerate(addresses)]
     configuration = folder / "haproxy.cfg"
-    configuration.write_text(HAPROXY.format(port=port, servers="\n".join(lines)))
+    configuration.write_text(HAPROXY.format(port=port, check=check, servers="\n".join(lines)))
     process = subprocess.Popen(["/usr/sbin/haproxy", "-f", configuration])
     try:
         url = f"http://127.0.0.1:{port}"

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any, Final, TypeVar
 
 import asyncpg
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 CLOSE_TIMEOUT: Final = 0.5
@@ -42,9 +43,11 @@ async def when_there(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the server could not be reached, or has ended the connection: nothing was done."""
+    """Whether nothing was done: the server could not be reached, has ended the connection, or lost the statement."""
     if not isinstance(error, DBAPIError):
         return not isinstance(error, TimeoutError)
+    if isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
+        return True  # the schema has changed; the driver has forgotten its statements, and prepares them anew
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or state in _AWAY_STATES
 
