@@ -1,5 +1,6 @@
 """The addresses of databases: what providers hand out works, or is refused in a line that names the option."""
 
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_an_address_leads_to_its_database_in_any_usual_form(postgresql_backend: 
         known = make_url(url)
         host, port = str(known.query["host"]), known.port or 5432
         check_served(form.format(database=known.database, host=host, port=port, quoted=host.replace("/", "%2F")))
+
+
+@pytest.mark.slow
+def test_a_host_that_does_not_answer_is_passed_over(postgresql_backend: PostgreSQL) -> None:
+    with postgresql_backend.lent() as url, socket.create_server(("127.0.0.1", 0)) as silent:
+        known = make_url(url)
+        hosts = f"host=127.0.0.1,{known.query['host']}&port={silent.getsockname()[1]},{known.port or 5432}"
+        for attributes in ("any", "read-write", "prefer-standby"):
+            check_served(f"postgresql://postgres@/{known.database}?{hosts}&target_session_attrs={attributes}")
 
 
 def test_the_application_has_the_name_and_the_options_of_the_address(postgresql_backend: PostgreSQL) -> None:

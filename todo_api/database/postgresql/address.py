@@ -3,10 +3,12 @@
 import re
 import ssl
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlencode
 
+import asyncpg
 from sqlalchemy import URL
 
 from todo_api.database.postgresql.driver import AsyncpgConnection
@@ -141,8 +143,36 @@ def connect_args(url: URL, timeout: float) -> dict[str, Any]:
     if options.get("sslrootcert") == "system":
         arguments["ssl"] = ssl.create_default_context()
         del options["sslrootcert"]
-    if url.host is not None:
-        options["host"] = f"[{url.host}]" if ":" in url.host else url.host
-    given = {"user": url.username, "password": url.password, "port": url.port, "dbname": url.database}
+    given = {"user": url.username, "password": url.password, "dbname": url.database}
     options |= {name: value for name, value in given.items() if value is not None}
-    return arguments | {"dsn": f"postgresql://?{urlencode(options)}"}
+    return arguments | {"async_creator_fn": partial(_connect, [urlencode(options | host) for host in _hosts(url)])}
+
+
+def _hosts(url: URL) -> list[dict[str, str]]:
+    """What differs between the addresses of a cluster, in the order in which they are tried."""
+    if url.host is not None:
+        port = {"port": str(url.port)} if url.port else {}
+        return [{"host": f"[{url.host}]" if ":" in url.host else url.host, **port}]
+    names, ports = (str(url.query.get(name, "")).split(",") for name in ("host", "port"))
+    if len(ports) != len(names):  # one for all
+        ports = ports[:1] * len(names)
+    hosts = [
+        {name: value for name, value in (("host", host), ("port", port)) if value}
+        for host, port in zip(names, ports, strict=True)
+    ]
+    if url.query.get("target_session_attrs") == "prefer-standby":
+        return [host | {"target_session_attrs": kind} for kind in ("standby", "any") for host in hosts]
+    return hosts
+
+
+async def _connect(addresses: list[str], *, timeout: float, **arguments: Any) -> Any:  # noqa: ASYNC109  # asyncpg's
+    """Connect to the first server that may be used; asyncpg would spend all the time on one that does not answer."""
+    failure: Exception = ConnectionError("no host is named")
+    for address in addresses:
+        try:
+            return await asyncpg.connect(f"postgresql://?{address}", timeout=timeout / len(addresses), **arguments)
+        except asyncpg.TargetServerAttributeNotMatched as error:
+            failure = ConnectionError(str(error))
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            failure = error
+    raise failure
