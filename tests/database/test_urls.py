@@ -75,7 +75,30 @@ def test_the_application_has_the_name_and_the_options_of_the_address(postgresql_
 
 
 SERVER = "postgresql://me:hunter2@127.0.0.1:1/todo"
+PARTS = {
+    "postgresql://me:p%40s%2Fs%2B@host/todo": ("me", "p@s/s+", "host", None, "todo", {}),
+    "postgresql://me:p/w?#+@host:5433/todo": ("me", "p/w?#+", "host", 5433, "todo", {}),
+    "postgresql://host:5433/todo?application_name=a@b+c": (
+        None, None, "host", 5433, "todo", {"application_name": "a@b+c"},
+    ),
+    "postgresql://me@[::1]:5433/todo": ("me", None, "::1", 5433, "todo", {}),
+    "postgresql://me@%2Fcloudsql%2Fa%3Ab%3Ac/todo": (
+        "me", None, None, None, "todo", {"host": "/cloudsql/a:b:c", "port": "5432"},
+    ),
+    "postgresql://me@/todo?host=/cloudsql/a:b:c": ("me", None, None, None, "todo", {"host": "/cloudsql/a:b:c"}),
+    "postgresql://me@one,two:5433/todo": ("me", None, None, None, "todo", {"host": "one,two", "port": "5432,5433"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "parts"), PARTS.items(), ids=PARTS)
+def test_the_parts_of_an_address_are_read_as_libpq_reads_them(text: str, parts: tuple[object, ...]) -> None:
+    url = parse_url(text)
+
+    assert (url.username, url.password, url.host, url.port, url.database, dict(url.query)) == parts
+
+
 REFUSED = {
+    "a password with a sign that means something": ("postgresql://me:hun@ter2@host/todo", "is not a database URL"),
     "an unknown option": (f"{SERVER}?colour=red", "has the unknown option 'colour'"),
     "a misspelt one": (f"{SERVER}?sslmod=require", "has the unknown option 'sslmod'; did you mean 'sslmode'?"),
     "one of a driver": (f"{SERVER}?statement_cache_size=0", "has the unknown option 'statement_cache_size'"),

@@ -18,9 +18,12 @@ SCHEMES: Final = ("postgres", "postgresql", DRIVER)
 CONNECT_TIMEOUT: Final = 3.0
 """Seconds that opening a connection may take, unless the address says `connect_timeout`."""
 
-_FORM = re.compile(
-    r"(?:(?P<user>[^:/?@]*)(?::(?P<password>[^@]*))?@)?(?P<hosts>[^/?]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
-)
+_FORMS = [
+    re.compile(
+        rf"(?:(?P<user>[^:/?@]*)(?::(?P<password>{password}))?@)?(?P<hosts>[^/?@]*)(?:/(?P<database>[^?]*))?(?:\?(?P<query>.*))?"
+    )
+    for password in ("[^@/?]*", "[^@]*")  # as it should be, and with signs that should be escaped
+]
 _HOST = re.compile(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]]+)(?::(\d+))?")
 
 _FILES = {"sslcert", "sslkey", "sslrootcert", "sslcrl"}
@@ -62,15 +65,17 @@ def parse(text: str) -> URL | None:
 
     Raises ValueError for an option that is unknown or has a wrong value.
     """
-    form = _FORM.fullmatch(text)
-    if form is None:
+    for form in filter(None, (each.fullmatch(text) for each in _FORMS)):
+        hosts = [_HOST.fullmatch(each) for each in form["hosts"].split(",")] if form["hosts"] else []
+        if all(hosts):
+            break
+    else:
         return None
-    hosts = [_HOST.fullmatch(unquote(each)) for each in (form["hosts"] or "").split(",")] if form["hosts"] else []
-    if not all(hosts):
-        return None
-    names = [host[1] for host in hosts if host]
+    names = [unquote(host[1]) for host in hosts if host]
     ports = [host[2] or "5432" for host in hosts if host]
-    options = dict(_option(*each) for each in parse_qsl(form["query"] or "", keep_blank_values=True))
+    options = dict(
+        _option(*each) for each in parse_qsl((form["query"] or "").replace("+", "%2B"), keep_blank_values=True)
+    )
     options = {name: value for name, value in options.items() if name not in _WITHOUT_EFFECT}
     if options.get("pooler") == "transaction" and re.match(r"\s*-", options.get("options", "")):
         raise ValueError("has options that a pooler of transactions can't keep; set them by ALTER ROLE … SET …")
