@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, types
 from sqlmodel import SQLModel
 
 import todo_api.access.tokens
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
 from todo_api.database.engines import TIMEOUT, Database
-from todo_api.database.schema import MIGRATION_LOCK, StartupError, connect
+from todo_api.database.schema import MIGRATION_LOCK, StartupError, connect, current_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.settings import load_settings
 
@@ -48,6 +49,7 @@ def run(connection: Connection) -> None:
             connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
             connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
+        current_migration(connection, ScriptDirectory.from_config(context.config).get_current_head())
         configure(connection=connection, transactional_ddl=True)
         context.run_migrations()
 

@@ -76,9 +76,9 @@ class Server:
             time.sleep(0.02)  # between two looks: nothing tells of a printed line or a socket that listens
         raise AssertionError(f"the server did not come up:\n{self.output}")
 
-    def wait_until_said(self, words: str) -> None:
+    def wait_until_said(self, words: str, times: int = 1) -> None:
         deadline = time.monotonic() + PATIENCE
-        while words not in self.output:
+        while self.output.count(words) < times:
             assert time.monotonic() < deadline, f"the server did not say {words!r}:\n{self.output}"
             time.sleep(0.01)  # between two looks: nothing tells of a printed line
 
@@ -142,6 +142,7 @@ defaults
     timeout client 30s
     timeout server 30s
     option redispatch 1
+    {check}
 frontend todos
     bind 127.0.0.1:{port}
     default_backend servers
@@ -152,12 +153,13 @@ backend servers
 
 
 @contextmanager
-def proxy(folder: Path, *servers: Server) -> Iterator[str]:
-    """haproxy (from the Debian package of that name) in front of the servers; its URL."""
+def proxy(folder: Path, *servers: Server | int, check: str = "") -> Iterator[str]:
+    """haproxy (from the Debian package of that name) in front of servers, or of ports where one may start; its URL."""
     port = free_port("127.0.0.1")
-    lines = [f"    server server{number} {server.url.removeprefix('http://')}" for number, server in enumerate(servers)]
+    addresses = [f"127.0.0.1:{each}" if isinstance(each, int) else each.url.removeprefix("http://") for each in servers]
+    lines = [f"    server server{number} {address}" for number, address in enumerate(addresses)]
     configuration = folder / "haproxy.cfg"
-    configuration.write_text(HAPROXY.format(port=port, servers="\n".join(lines)))
+    configuration.write_text(HAPROXY.format(port=port, check=check, servers="\n".join(lines)))
     process = subprocess.Popen(["/usr/sbin/haproxy", "-f", configuration])
     try:
         url = f"http://127.0.0.1:{port}"

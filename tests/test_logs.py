@@ -84,5 +84,5 @@ def test_the_password_of_the_database_is_not_logged() -> None:
     url = f"postgres://me:{SECRET}@127.0.0.1:1/todo"
     refused = run("uvicorn", "todo_api.main:app", "--port", "0", TODO_DATABASE_URL=url, TODO_LOG_FORMAT="json")
 
-    assert "cannot open the database postgresql+asyncpg://me:***@127.0.0.1:1/todo" in refused.stderr
+    assert "cannot open the database postgres://me:***@127.0.0.1:1/todo" in refused.stderr
     assert SECRET not in refused.stderr

@@ -1,18 +1,29 @@
 """How `python -m todo_api` serves: by uvicorn, in one process or in several under a supervisor."""
 
+import os
 import signal
 import socket
 import sys
+from multiprocessing import parent_process
+from threading import Thread
+from time import monotonic
+from typing import Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from todo_api.http.connection import Protocol
-from todo_api.logs import log_config
+from todo_api.logs import log_config, logger
 from todo_api.settings import Settings
 
 __all__ = ["Protocol", "serve"]
+
+ORPHAN_TIMEOUT: Final = 1
+"""Seconds that running requests may take to end when the supervisor was killed."""
+LONGEST_PAUSE: Final = 30.0
+"""Seconds until a worker that can't start is tried again; the first pause is a second, each next one twice as long."""
 
 
 def serve(settings: Settings, host: str, port: int, workers: int, announcement: str) -> None:
@@ -21,7 +32,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
     The announcement is printed when the port is bound.
     """
     allow_open_files(settings.max_connections)
-    config = Config(
+    config = WatchfulConfig(
         "todo_api.main:app",
         host=host,
         port=port,
@@ -45,7 +56,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
     supervisor = Supervisor(config, [config.bind_socket()])
     print(announcement, flush=True)
     supervisor.run()
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+    if supervisor.failed:
         sys.exit(STARTUP_FAILURE)
 
 
@@ -73,10 +84,61 @@ class AnnouncedServer(Server):
         print(self.announcement, flush=True)
 
 
+class WatchfulConfig(Config):
+    """uvicorn's, by which a worker ends with its supervisor: nobody would restart it, and it would hold the port."""
+
+    def load(self) -> None:
+        super().load()
+        if (supervisor := parent_process()) is not None:
+            Thread(target=self._end_with, args=(supervisor,), daemon=True).start()
+
+    def _end_with(self, supervisor: Any) -> None:
+        supervisor.join()
+        self.timeout_graceful_shutdown = ORPHAN_TIMEOUT
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 class Supervisor(Multiprocess):
-    """uvicorn's, which would keep the socket open while its workers end: clients would connect and never be heard."""
+    """uvicorn's, which goes on when a worker can't start because the database is away.
+
+    Only when none has ever served, the command ends: what keeps them all from starting is lasting.
+    """
+
+    def __init__(self, config: Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.failed = False
+        self._has_served = False
+        self._pauses: dict[int, float] = {}
+        self._resumes: dict[int, float] = {}
+        """By the number of a worker that can't start: seconds until the next try, and when that is."""
+
+    def keep_subprocess_alive(self) -> None:
+        for number, worker in enumerate(self.processes):
+            if worker.process.is_alive() and worker.is_ready(self.config.timeout_worker_healthcheck):
+                self._has_served = True
+                self._pauses.pop(number, None)
+            elif not worker.is_alive(self.config.timeout_worker_healthcheck) and not self.should_exit.is_set():
+                self._replace(number, worker)
+
+    def _replace(self, number: int, worker: Process) -> None:
+        worker.kill()  # it hangs, perhaps
+        worker.join()
+        if worker.exitcode == STARTUP_FAILURE:
+            if not self._has_served:
+                self.failed = True
+                self.should_exit.set()
+                return
+            if number not in self._resumes:
+                pause = self._pauses[number] = min(2 * self._pauses.get(number, 0.5), LONGEST_PAUSE)
+                self._resumes[number] = monotonic() + pause
+                logger.error("worker %d could not start; the next one starts in %.0f s", worker.pid, pause)
+            if monotonic() < self._resumes[number]:
+                return
+        self._resumes.pop(number, None)
+        self.processes[number] = Process(self.config, self.sockets)
+        self.processes[number].start()
 
     def terminate_all(self) -> None:
         super().terminate_all()
         for listening in self.sockets:
-            listening.close()
+            listening.close()  # uvicorn keeps it open while the workers end: clients would connect and never be heard

@@ -4,9 +4,10 @@ import os
 import re
 from difflib import get_close_matches
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BeforeValidator, Field, InstanceOf, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -14,14 +15,31 @@ from todo_api.database.engines import MANY_TIMEOUT, TIMEOUT, parse_url
 from todo_api.logs import LogFormat
 
 PREFIX = "TODO_"
+DEFAULT_PORT = 8000
 TEST_PREFIX = "TODO_TEST_"
 """Variables that the test suite reads, and the product leaves alone."""
+_OF_A_SERVICE = re.compile(
+    r"TODO_(\w+_)?((SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)=.*|PORT=(tcp|udp|sctp)://.*)"
+)
+"""Variables that Kubernetes sets in every pod beside a Service that is named `todo` or `todo-…`."""
 UNIX = "unix"
 """Names, among trusted proxies, the peer of a Unix socket."""
 
 
 def _url(value: str | URL) -> URL:
     return value if isinstance(value, URL) else parse_url(value)
+
+
+def _url_in_file(name: Any) -> Any:
+    try:
+        return parse_url(Path(name).read_text()) if isinstance(name, str) else name
+    except OSError as error:
+        raise ValueError(f"can't be read: {error.strerror}") from None
+
+
+def _port(value: Any) -> Any:
+    """The port; of an address that Kubernetes sets, the default."""
+    return DEFAULT_PORT if isinstance(value, str) and _OF_A_SERVICE.fullmatch(f"TODO_PORT={value}") else value
 
 
 def _origins(value: str | list[str]) -> list[str]:
@@ -65,17 +83,19 @@ class Settings(BaseSettings):
         arbitrary_types_allowed=True,
     )
 
-    database_url: Annotated[URL, NoDecode, BeforeValidator(_url)] = Field(
+    database_url: Annotated[InstanceOf[URL], NoDecode, BeforeValidator(_url)] = Field(
         default=parse_url("sqlite:///todo.db"), validation_alias=AliasChoices("TODO_DATABASE_URL", "DATABASE_URL")
     )
     """Where the todos are kept: `sqlite:///file` or `postgresql://user:password@host/name`."""
+    database_url_file: Annotated[InstanceOf[URL] | None, NoDecode, BeforeValidator(_url_in_file)] = None
+    """A file that holds this address, such as a secret of Docker or Kubernetes."""
     database_timeout: float = Field(default=TIMEOUT, gt=0, le=600)
     """Seconds that a request waits for the database before it is answered 503."""
     bulk_timeout: float = Field(default=MANY_TIMEOUT, gt=0, le=3600)
     """Seconds that a change of many todos may take before it is undone and answered 409."""
     host: str = "127.0.0.1"
     """The address to serve on."""
-    port: int = Field(default=8000, ge=0, le=65535)
+    port: Annotated[int, BeforeValidator(_port)] = Field(default=DEFAULT_PORT, ge=0, le=65535)
     """The port to serve on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1)
     """The number of processes that serve."""
@@ -107,6 +127,14 @@ class Settings(BaseSettings):
     """Lines for people (`text`) or for programs (`json`)."""
 
     @model_validator(mode="after")
+    def _take_url_of_file(self) -> Self:
+        if self.database_url_file is not None:
+            if os.environ.get("TODO_DATABASE_URL"):
+                raise ValueError("TODO_DATABASE_URL and TODO_DATABASE_URL_FILE: set one of them")
+            self.database_url = self.database_url_file
+        return self
+
+    @model_validator(mode="after")
     def _check_proxies(self) -> Self:
         if self.auth == "local" and self.proxies:
             raise ValueError("TODO_PROXIES needs TODO_AUTH=token: a local server serves nothing that a proxy passes on")
@@ -118,8 +146,10 @@ class Settings(BaseSettings):
 def load_settings() -> Settings:
     """The settings of this process; a wrong or unknown variable ends it with one line that names it."""
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in os.environ:
-        if name.startswith(PREFIX) and not name.startswith(TEST_PREFIX) and name not in known:
+    for name, value in os.environ.items():
+        if name in known or not name.startswith(PREFIX) or name.startswith(TEST_PREFIX):
+            continue
+        if not _OF_A_SERVICE.fullmatch(f"{name}={value}"):
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise SystemExit(f"todo_api: {name} is not a setting{hint}")

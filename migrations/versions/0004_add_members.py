@@ -5,6 +5,7 @@ the table are kept, by triggers and for the lists alone: the tags, a row each, a
 """
 
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -69,15 +70,18 @@ def index_words() -> None:
         op.execute(CREATE_WORDS)
         return
     connection = op.get_bind()
-    try:
-        with connection.begin_nested():
-            connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
-    except sa.exc.DBAPIError:
+    with suppress(sa.exc.DBAPIError), connection.begin_nested():
+        connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    if operators := connection.scalar(sa.text(OPERATORS)):
+        op.execute(CREATE_WORDS.replace("gin_trgm_ops", operators))
+    else:
         # The next migration says what to run, as it has another index.
         logging.getLogger("alembic.runtime.migration").warning("the extension pg_trgm can't be created")
-    else:
-        op.execute(CREATE_WORDS)
 
+
+OPERATORS = """SELECT quote_ident(nspname) || '.gin_trgm_ops' FROM pg_extension JOIN pg_namespace space
+    ON space.oid = extnamespace WHERE extname = 'pg_trgm' AND has_schema_privilege(space.oid, 'USAGE')"""
+"""Finds the operators of the extension, in whatever schema it is."""
 
 BIG_INTEGER = {"sqlite": "INTEGER", "postgresql": "BIGINT"}
 

@@ -24,8 +24,9 @@ def replace_index(old: str, create: str) -> None:
     if op.get_context().dialect.name != "postgresql":
         return
     op.execute(f"DROP INDEX IF EXISTS {old}")
-    if op.get_context().as_sql or op.get_bind().scalar(sa.text(HAS_EXTENSION)):
-        op.execute(create)
+    operators = "gin_trgm_ops" if op.get_context().as_sql else op.get_bind().scalar(sa.text(OPERATORS))
+    if operators:
+        op.execute(create.replace("gin_trgm_ops", operators))
         return
     logging.getLogger("alembic.runtime.migration").warning(
         "without the extension pg_trgm searches with q= read every todo; to speed them up, have a superuser run:"
@@ -34,7 +35,9 @@ def replace_index(old: str, create: str) -> None:
     )
 
 
-HAS_EXTENSION = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')"
+OPERATORS = """SELECT quote_ident(nspname) || '.gin_trgm_ops' FROM pg_extension JOIN pg_namespace space
+    ON space.oid = extnamespace WHERE extname = 'pg_trgm' AND has_schema_privilege(space.oid, 'USAGE')"""
+"""Finds the operators of the extension, in whatever schema it is."""
 
 TEXT = "lower(task || '\n' || coalesce(notes, ''))"
 INDEX = f"CREATE INDEX todo_items_search ON todo_items USING gin ({TEXT} gin_trgm_ops)"

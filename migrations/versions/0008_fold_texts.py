@@ -80,9 +80,9 @@ def index_on_postgresql(text: str) -> None:
         f"CREATE INDEX todo_items_words ON todo_items USING gin ((ARRAY[id >> 12]), ({text}) gin_trgm_ops)"
         " WITH (gin_pending_list_limit = 256)"
     )
-    has_extension = "SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_trgm')"
-    if op.get_context().as_sql or op.get_bind().scalar(sa.text(has_extension)):
-        op.execute(create)
+    operators = "gin_trgm_ops" if op.get_context().as_sql else op.get_bind().scalar(sa.text(OPERATORS))
+    if operators:
+        op.execute(create.replace("gin_trgm_ops", operators))
         return
     logging.getLogger("alembic.runtime.migration").warning(
         "without the extension pg_trgm searches with q= read every todo; to speed them up, have a superuser run:"
@@ -90,6 +90,10 @@ def index_on_postgresql(text: str) -> None:
         create,
     )
 
+
+OPERATORS = """SELECT quote_ident(nspname) || '.gin_trgm_ops' FROM pg_extension JOIN pg_namespace space
+    ON space.oid = extnamespace WHERE extname = 'pg_trgm' AND has_schema_privilege(space.oid, 'USAGE')"""
+"""Finds the operators of the extension, in whatever schema it is."""
 
 # A copy of the product's own function, as it is at this migration. It is never changed.
 _INVISIBLE = (

@@ -88,6 +88,7 @@ def test_a_server_by_hand_refuses_a_database_that_is_not_migrated(backend: Backe
 
 BAD_SETTINGS = {
     "an unknown setting": ({"TODO_PROT": "8000"}, "TODO_PROT is not a setting; did you mean 'TODO_PORT'?"),
+    "a port of nothing": ({"TODO_DB_PORT": "5432"}, "TODO_DB_PORT is not a setting"),
     "a port that is no number": ({"TODO_PORT": "http"}, "TODO_PORT: "),
     "a port out of range": ({"TODO_PORT": "65536"}, "TODO_PORT: "),
     "no workers": ({"TODO_WORKERS": "0"}, "TODO_WORKERS: "),
@@ -156,14 +157,13 @@ def test_a_server_whose_port_is_taken_does_not_say_that_it_serves(sqlite_backend
 
 
 NOWHERE = "postgres://me:hunter2@127.0.0.1:1/todo"
-SHOWN = "postgresql+asyncpg://me:***@127.0.0.1:1/todo"
+SHOWN = "postgres://me:***@127.0.0.1:1/todo"
 UNREACHABLE = {
     "a folder that is not there": (
         "todo_api",
         "sqlite:////no/such/folder/todo.db",
-        "sqlite+in_place:////no/such/folder/",
+        "sqlite:////no/such/folder/",
     ),
-    "an unknown option": ("todo_api", f"{NOWHERE}?colour=red", f"{SHOWN}?colour=red"),
     "a server that is not there": ("todo_api", NOWHERE, SHOWN),
     "alembic": ("alembic upgrade head", NOWHERE, SHOWN),
     "a server by hand": ("uvicorn todo_api.main:app --port 0", NOWHERE, SHOWN),
@@ -190,3 +190,20 @@ def test_an_empty_setting_counts_as_absent(folder: Path, sqlite_backend: SQLite)
     path = url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT task FROM todo_items").fetchall() == [("Buy milk",)]
+
+
+def test_the_variables_of_a_service_in_kubernetes_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "tcp://10.0.0.1:8000"
+    for name, value in {
+        "TODO_SERVICE_HOST": "10.0.0.1",
+        "TODO_SERVICE_PORT": "8000",
+        "TODO_SERVICE_PORT_HTTP": "8000",
+        "TODO_PORT": address,
+        "TODO_PORT_8000_TCP": address,
+        "TODO_PORT_8000_TCP_ADDR": "10.0.0.1",
+        "TODO_DB_SERVICE_HOST": "10.0.0.2",
+        "TODO_DB_PORT": address,
+    }.items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings().port == 8000

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, make_url
 
 from tests.applications import in_process
 from tests.database.test_migrations import execute, newest_revision
 from tests.databases import ROOT, Backend, PostgreSQL, SQLite, migrate
-from tests.servers import PATIENCE, serving, starting
+from tests.servers import PATIENCE, run, serving, starting
 from todo_api.database.engines import Database, parse_url
 
 INTERRUPTED = """
@@ -167,3 +167,54 @@ def test_workers_that_cannot_start_end_the_command(
 
         assert server.process.wait(PATIENCE) == 3
         assert "run: alembic upgrade head" in server.output
+
+
+VERSION = "CREATE TABLE alembic_version (version_num VARCHAR(32)); INSERT INTO alembic_version VALUES ('{}')"
+FOREIGN = {
+    "a table todo_items": "CREATE TABLE todo_items (id INTEGER, title TEXT)",
+    "an alembic_version": VERSION.format("ae1027a6acf"),
+    "numbers of its own": VERSION.format("0003"),
+}
+
+
+def check_refused(url: str, words: str, *commands: str) -> None:
+    """Whichever way it is started, the server says in one line why it can't, and ends."""
+    for command in commands or ("todo_api --port 0", "uvicorn todo_api.main:app --port 0"):
+        refused = run(*command.split(), TODO_DATABASE_URL=url)
+        said = [line for line in refused.stderr.splitlines() if "todo_api: " in line]
+        assert refused.returncode != 0
+        assert len(said) == 1
+        assert words in said[0]
+        assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("statements", FOREIGN.values(), ids=FOREIGN.keys())
+def test_a_database_of_another_application_is_left_alone(backend: Backend, statements: str) -> None:
+    url = backend.empty()
+    migrate(url, "current")  # which makes the file of a SQLite database
+    for statement in statements.split("; "):
+        execute(url, statement)
+
+    check_refused(url, "the database is another application's")
+
+
+def test_a_database_that_is_newer_than_the_code_says_how_to_go_on(backend: Backend) -> None:
+    url = backend.migrated()
+    execute(url, "UPDATE alembic_version SET version_num = '9998'")
+
+    check_refused(url, f"alembic downgrade {newest_revision()}")
+
+
+def test_a_role_that_may_make_no_tables_is_told_what_it_needs(postgresql_backend: PostgreSQL) -> None:
+    url = postgresql_backend.empty()
+    execute(url, "REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    try:
+        postgresql_backend.execute("CREATE ROLE maker LOGIN")
+        check_refused(as_role(url, "maker"), "permission denied for schema public; GRANT it", "todo_api --port 0")
+        check_refused(as_role(url, "maker"), "run: alembic upgrade head", "uvicorn todo_api.main:app --port 0")
+    finally:
+        postgresql_backend.execute("DROP ROLE maker")
+
+
+def as_role(url: str, name: str) -> str:
+    return make_url(url).set(username=name).render_as_string(hide_password=False)

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import URL, AsyncAdaptedQueuePool, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from todo_api.database.postgresql import address as postgresql
 from todo_api.database.postgresql.connections import POOL_SIZE, PooledReads, PooledWrites
-from todo_api.database.postgresql.driver import AsyncpgConnection, keep_the_last_day
-from todo_api.database.schema import Revision, newest_migration
+from todo_api.database.postgresql.driver import prepare
+from todo_api.database.schema import ADDRESS, Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.database.sqlite.file import DatabaseFile
 from todo_api.database.sqlite.log import LongLog
@@ -25,42 +25,39 @@ TIMEOUT = 5.0
 """Seconds that a request waits for the database, in its queues and for its locks together."""
 MANY_TIMEOUT = 50.0
 """Seconds that a change of many may take: less than the 60 of usual proxies."""
-CONNECT_TIMEOUT = 3.0
-"""Seconds that opening a connection may take."""
-_DRIVERS = {
-    "sqlite": sqlite.DRIVER,
-    "postgres": "postgresql+asyncpg",
-    "postgresql": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
-}
 
 
-def parse_url(text: str) -> URL:
-    """The URL with the driver that serves it; the forms are `sqlite:///file`, `postgresql://…` and `postgres://…`.
+class Address(URL):
+    """The URL of a database, which remembers how it was given, without the password."""
 
-    Raises ValueError, which never shows the URL, as that may hold a password.
+    given = ""
+
+
+def parse_url(text: str) -> Address:
+    """The address of a database: `sqlite:///file`, `postgresql://…` or `postgres://…`.
+
+    Raises ValueError, which never shows the address, as that may hold a password.
     """
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise ValueError(
-            "is not a database URL: sqlite:///todo.db and postgresql://user:password@host/name are"
-        ) from None
-    driver = _DRIVERS.get(url.drivername)
-    if driver is None:
-        raise ValueError(f"names the unknown database {url.drivername!r}: use sqlite:// or postgresql://")
-    if driver == sqlite.DRIVER and url.database in (None, "", ":memory:"):
-        raise ValueError("must name a file, such as sqlite:///todo.db: connections do not share a database in memory")
-    if driver == sqlite.DRIVER and url.query:
-        raise ValueError("must have no options after the name of the file")
-    if driver == "postgresql+asyncpg" and "sslmode" in url.query:
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": url.query["sslmode"]})
-    url = url.set(drivername=driver)
-    try:
-        url.get_dialect().import_dbapi()
-    except ImportError as error:
-        raise ValueError(f"needs a driver that is not installed: pip install {error.name}") from None
-    return url
+    text = text.strip()  # a line feed ends the file of a secret
+    scheme, separator, rest = text.partition("://")
+    scheme = scheme.lower()
+    url: URL | None = None
+    if scheme == "sqlite" and separator:
+        # The name as it is: nothing in it is an escape or an option.
+        if rest[1:] in ("", ":memory:"):
+            raise ValueError(
+                "must name a file, such as sqlite:///todo.db: connections do not share a database in memory"
+            )
+        url = URL.create(sqlite.DRIVER, database=rest[1:]) if rest.startswith("/") else None
+    elif scheme in postgresql.SCHEMES:
+        url = postgresql.parse(rest)
+    elif separator:
+        raise ValueError(f"names the unknown database {scheme!r}: use sqlite:// or postgresql://")
+    if url is None:
+        raise ValueError("is not a database URL: sqlite:///todo.db and postgresql://user:password@host/name are")
+    address = Address(*url)
+    address.given = text if scheme == "sqlite" else postgresql.without_password(text)
+    return address
 
 
 class Database:
@@ -93,12 +90,15 @@ class Database:
             self.writer = Turns("sqlite", lambda: writes, lambda owner: "")
             self.reader = SingleReads(self.reading, slow, threads)
         else:
+            pooled = postgresql.is_pooled(url)
+            limits = [f"{name} = {value}; " for name, value in postgresql.time_limits(timeout).items()]
             # With AUTOCOMMIT, no transaction is begun whose end the driver would await for ever on a dead connection.
             self.reading, self.probe = self._engines = [
                 _engine(
                     url,
                     pool_size=size,
-                    connect_args=_connect_args(timeout),
+                    settings="" if pooled else "".join(f"SET {limit}" for limit in limits),
+                    connect_args=postgresql.connect_args(url, timeout),
                     isolation_level="AUTOCOMMIT",
                     pool_pre_ping=size == 1,  # the probe; what else is asked tries again by itself
                 )
@@ -106,10 +106,11 @@ class Database:
             ]
             self.engine = self.reading.execution_options(isolation_level="READ COMMITTED")
             # First come, first served: SQLAlchemy's pool would let a newcomer take a connection before who was woken.
+            local = "".join(f"SET LOCAL {limit}" for limit in limits) if pooled else ""
             slots, many_slots = asyncio.Semaphore(POOL_SIZE), asyncio.Semaphore(POOL_SIZE // 2)
             self.writer = Turns(
                 "postgresql",
-                lambda: PooledWrites(self.reading, slots, many_slots, revision, timeout),
+                lambda: PooledWrites(self.reading, slots, many_slots, revision, timeout, local),
                 lambda owner: owner,
             )
             self.reader = PooledReads(self.reading, slots, timeout)
@@ -124,10 +125,11 @@ class Database:
             await engine.dispose()
 
 
-def _engine(url: URL, **options: Any) -> AsyncEngine:
+def _engine(url: URL, *, settings: str = "", **options: Any) -> AsyncEngine:
     # No overflow: its connections are opened and closed at every use. Parameters are what clients wrote: never logged.
     engine = create_async_engine(
-        url,
+        url if url.drivername == sqlite.DRIVER else URL.create(url.drivername),
+        execution_options={ADDRESS: getattr(url, "given", "")},
         poolclass=AsyncAdaptedQueuePool,
         max_overflow=0,
         hide_parameters=True,
@@ -135,18 +137,5 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
         **options,
     )
     if engine.driver == "asyncpg":
-        event.listen(engine.sync_engine, "connect", keep_the_last_day)
+        event.listen(engine.sync_engine, "connect", lambda connection, _: prepare(connection, settings))
     return engine
-
-
-def _connect_args(timeout: float) -> dict[str, Any]:
-    # A little less than the request has: an answer of the server keeps the connection, giving up costs it.
-    milliseconds = f"{timeout * 900:.0f}ms"
-    settings = {
-        "application_name": "todo_api",
-        "statement_timeout": milliseconds,
-        "lock_timeout": milliseconds,
-        "idle_in_transaction_session_timeout": f"{timeout * 2000:.0f}ms",
-    }
-    connect_timeout = min(CONNECT_TIMEOUT, timeout)
-    return {"timeout": connect_timeout, "server_settings": settings, "connection_class": AsyncpgConnection}

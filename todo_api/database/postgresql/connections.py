@@ -12,15 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from todo_api.database.counters import COUNT
 from todo_api.database.owners import ALL_OWNERS
-from todo_api.database.postgresql.driver import CLOSE_TIMEOUT, when_there
+from todo_api.database.postgresql.driver import CLOSE_TIMEOUT, FAULTS, when_there
 from todo_api.database.schema import CURRENT, MIGRATION_LOCK, Revision
 from todo_api.database.transactions import Found, Values
 
 POOL_SIZE = 10
 """Connections that one process holds on a PostgreSQL server at the most."""
-_BEGIN = f"BEGIN; SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"
+_BEGIN = f"BEGIN; {{}}SELECT pg_advisory_xact_lock_shared({MIGRATION_LOCK})"
 """Begins a transaction, and waits for a migration that is under way: one message to the server."""
-_FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _COUNT = COUNT.format(owner="$1::varchar", revision="$2")
 
 
@@ -125,12 +124,14 @@ class PooledWrites:
         many_slots: asyncio.Semaphore,
         revision: Revision,
         timeout: float,
+        settings: str = "",
     ) -> None:
         self._engine = engine
         self._slots = [slots]
         self._many_slots = many_slots
         self._revision = revision
         self._timeout = timeout
+        self._begin_command = _BEGIN.format(settings)
         self._connection: AsyncConnection | None = None
         self._driver: Any = None
         self._in_savepoint = False
@@ -141,10 +142,10 @@ class PooledWrites:
 
     async def begin(self, owner: str, many_seconds: float | None) -> int | None:
         """Begin. The owner's counter comes first: its row orders the groups of several processes."""
-        command = _BEGIN
+        command = self._begin_command
         if many_seconds is not None:
             self._slots.insert(0, self._many_slots)
-            command = f"{_BEGIN}; SET LOCAL statement_timeout = {many_seconds * 1000:.0f}"
+            command = f"{command}; SET LOCAL statement_timeout = {many_seconds * 1000:.0f}"
         await take(self._slots)
         try:
             await when_there(lambda: self._begin(command), self._timeout)
@@ -231,12 +232,12 @@ class PooledWrites:
     async def _send(self, command: str, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own
         try:
             await self._driver.execute(command, timeout=timeout or self._timeout)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise OperationalError(command, None, error, connection_invalidated=self._driver.is_closed()) from error
 
     async def _fetch(self, query: str, *values: Any) -> Any:
         """The first value of the first row; None when there is none."""
         try:
             return await self._driver.fetchval(query, *values, timeout=self._timeout)
-        except _FAULTS as error:
+        except FAULTS as error:
             raise OperationalError(query, None, error) from error

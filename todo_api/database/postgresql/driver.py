@@ -6,7 +6,8 @@ from datetime import date
 from typing import Any, Final, TypeVar
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds that undoing a transaction, or closing a connection in order, may take: no answer depends on either."""
@@ -15,8 +16,10 @@ FIRST_PAUSE: Final = 0.01
 LONGEST_PAUSE: Final = 0.2
 """Seconds between two attempts to reach the server."""
 
-_AWAY_STATES = {"08000", "08001", "08003", "08004", "08006", "53300", "57P01", "57P02", "57P03"}
-"""SQLSTATEs: no connection, too many of them, the server shuts down or starts up."""
+_AWAY_STATES = {"08000", "08001", "08003", "08004", "08006", "08P01", "53300", "57P01", "57P02", "57P03"}
+"""SQLSTATEs: no connection (08P01 by PgBouncer), too many of them, the server shuts down or starts up."""
+
+FAULTS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 T = TypeVar("T")
 
@@ -40,9 +43,11 @@ async def when_there(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
 
 
 def _is_away(error: Exception) -> bool:
-    """Whether the server could not be reached, or has ended the connection: nothing was done."""
+    """Whether nothing was done: the server could not be reached, has ended the connection, or lost the statement."""
     if not isinstance(error, DBAPIError):
         return not isinstance(error, TimeoutError)
+    if isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
+        return True  # the schema has changed; the driver has forgotten its statements, and prepares them anew
     state = str(getattr(error.orig, "sqlstate", None) or "")
     return error.connection_invalidated or state in _AWAY_STATES
 
@@ -50,7 +55,17 @@ def _is_away(error: Exception) -> bool:
 _FIRST_DAY, _EPOCH, _LAST_DAY = (day.toordinal() for day in (date.min, date(2000, 1, 1), date.max))
 
 
-def keep_the_last_day(connection: Any, _: Any) -> None:
+def prepare(connection: Any, settings: str) -> None:
+    """Make a new connection ready: run this SQL, if there is some, and keep the last day."""
+    try:
+        if settings:
+            connection.run_async(lambda driver: driver.execute(settings))
+        keep_the_last_day(connection)
+    except FAULTS as error:
+        raise OperationalError(settings, None, error) from error
+
+
+def keep_the_last_day(connection: Any) -> None:
     """Have asyncpg write 9999-12-31 as this day, not as infinity, which is later than all instants on it.
 
     The first day stays minus infinity, which is what asyncpg makes of its first instant.
