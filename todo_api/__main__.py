@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from todo_api.access import commands
 from todo_api.access.callers import is_loopback
+from todo_api.database import backups
 from todo_api.database.schema import migrate
 from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
@@ -19,6 +20,9 @@ from todo_api.settings import Settings, load_settings
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
+    if "maintain" in options:
+        backups.run(options, settings.database_url)
+        return
     if settings.auth == "local" and "run" not in options and not is_loopback(options.host):
         raise SystemExit(
             f"todo_api: {options.host} can be reached from other machines, and TODO_AUTH=local serves this one alone,"
@@ -49,7 +53,9 @@ def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) 
         type=_read("workers"),
         help="how many processes serve (default: %(default)s)",
     )
-    commands.add_to(parser)
+    nouns = parser.add_subparsers(title="instead of serving", metavar="")
+    commands.add_to(nouns)
+    backups.add_to(nouns)
     return parser.parse_args(arguments)
 
 
