@@ -13,7 +13,7 @@ from sqlmodel import SQLModel
 import todo_api.access.tokens
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
 from todo_api.database.engines import TIMEOUT, Database
-from todo_api.database.schema import MIGRATION_LOCK, StartupError, connect
+from todo_api.database.schema import MIGRATION_LOCK, URL_ATTRIBUTE, StartupError, connect
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.settings import load_settings
 
@@ -63,7 +63,7 @@ def configure(**options: Any) -> None:
 
 
 async def main() -> None:
-    url = load_settings().database_url
+    url = context.config.attributes.get(URL_ATTRIBUTE) or load_settings().database_url
     # A PostgreSQL server ends the transaction of a process that hangs after twice this time.
     timeout = PATIENCE if url.drivername == sqlite.DRIVER else TIMEOUT
     database = Database(url, timeout=timeout, create=True)

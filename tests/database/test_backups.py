@@ -1,10 +1,11 @@
 """Backups: saved while they are served, and put back."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -138,7 +139,7 @@ def test_a_backup_of_a_damaged_database_leaves_the_older_one(database: Path, fol
     refused = command(database, "backup", copy)
 
     assert refused.returncode == 1
-    assert refused.stderr.startswith("todo_api: the database is damaged: ")
+    assert refused.stderr.startswith(f"todo_api: {database} is damaged: ")
     assert refused.stderr.count("\n") == 1
     assert tasks(copy) == ["Buy milk"]
     assert [path.name for path in folder.iterdir()] == ["copy.db"]
@@ -179,3 +180,154 @@ def test_postgresql_is_saved_by_its_own_command(folder: Path) -> None:
     assert refused.returncode == 1
     line = "pg_dump --format=custom --file='my todos' '--dbname=postgresql://me@db.example/todo?sslmode=require'"
     assert refused.stderr == f"todo_api: PostgreSQL has a command of its own: {line}\n"
+
+
+def test_postgresql_is_put_back_by_its_own_command() -> None:
+    refused = run("todo_api", "restore", "my todos", TODO_DATABASE_URL="postgres://me:hunter2@db.example/todo")
+
+    assert refused.returncode == 1
+    line = "pg_restore --clean --if-exists --single-transaction --dbname=postgresql://me@db.example/todo 'my todos'"
+    assert refused.stderr == f"todo_api: PostgreSQL has a command of its own: {line}\n"
+
+
+def kept_beside(database: Path) -> Path:
+    (kept,) = (path for path in database.parent.glob(f"{database.name}.before-*") if path.suffix == path.suffixes[-1])
+    return kept
+
+
+@pytest.fixture
+def backup(database: Path, folder: Path) -> Path:
+    """A backup of the database with one todo, "From the backup"; another one was added to the database since."""
+    add(database, "From the backup")
+    copy = folder / "backup.db"
+    assert command(database, "backup", copy).returncode == 0
+    add(database, "Since then")
+    return copy
+
+
+@pytest.mark.slow
+def test_what_is_acknowledged_around_a_restore_is_in_one_of_the_two_databases(
+    folder: Path, database: Path, backup: Path
+) -> None:
+    arguments = ("todo_api", "--port", "0", "--workers", "2")
+    with serving(folder, *arguments, TODO_DATABASE_URL=url(database)) as (server, client):
+        with writing(client) as writer:
+            while len(writer.created) < 20:
+                pass
+            restored = command(database, "restore", backup)
+            number = len(writer.created)
+            while len(writer.created) < number + 20:
+                pass
+        assert (restored.returncode, restored.stderr) == (0, "")
+        kept = kept_beside(database)
+        assert restored.stdout.rstrip().endswith(f" s; what was there is kept in {kept}")
+
+        before, after = tasks(kept), tasks(database)
+        assert before[:2] == ["From the backup", "Since then"]
+        assert before[2:] + after[1:] == writer.created
+        assert len(after) > 20
+        for _ in range(20):
+            listed = httpx.get(f"{server.url}/todos?limit=1&q=backup").json()
+            assert [todo["task"] for todo in listed] == ["From the backup"]
+            assert httpx.get(f"{server.url}/todos?q=Since").json() == []
+        assert writer.refused == []
+        assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_restore_that_is_killed_half_way_leaves_what_was_there(folder: Path, database: Path, backup: Path) -> None:
+    add(database, *(f"task {number} " + "x" * 400 for number in range(5000)))
+    before = tasks(database)
+    restore = subprocess.Popen(
+        [sys.executable, "-m", "todo_api", "restore", backup],
+        cwd=ROOT,
+        env=os.environ | {"TODO_DATABASE_URL": url(database)},
+    )
+    while not list(database.parent.glob(f"{database.name}.before-*")):
+        assert restore.poll() is None
+    restore.kill()
+
+    assert restore.wait(PATIENCE) == -9
+    assert tasks(database) == before
+    with serving(folder, TODO_DATABASE_URL=url(database)) as (_, client):
+        assert client.post("/todos", json={"task": "Go on"}).status_code == 201
+
+
+def test_a_backup_of_an_older_schema_is_migrated(database: Path, folder: Path, sqlite_backend: SQLite) -> None:
+    older = Path(sqlite_backend.migrated().removeprefix("sqlite:///"))
+    add(older, "Äpfel")
+    migrate(url(older), "downgrade", "0007")
+    as_it_was = older.read_bytes()
+    assert command(database, "restore", older).returncode == 0
+
+    assert tasks(database) == ["Äpfel"]
+    assert migrate(url(database), "current").startswith("0008")
+    with serving(folder, TODO_DATABASE_URL=url(database)) as (_, client):
+        assert [todo["task"] for todo in client.get("/todos?q=apfel").json()] == ["Äpfel"]
+    assert older.read_bytes() == as_it_was
+
+
+def _garble(file: Path) -> None:
+    file.write_text("no database")
+
+
+def _take_schema(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TABLE alembic_version")
+
+
+def _make_newer(file: Path) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+
+WRONG = {
+    "missing": (Path.unlink, "there is no file {0}"),
+    "no database": (_garble, "{0} can't be read: file is not a database"),
+    "damaged": (spoil, "{0} is damaged: "),
+    "of another program": (_take_schema, "{0} is not a database of todo_api"),
+    "newer": (_make_newer, "{0} is at migration 9999, of a newer version of todo_api: install that one"),
+}
+
+
+@pytest.mark.parametrize(("harm", "said"), WRONG.values(), ids=WRONG.keys())
+def test_a_file_that_can_not_be_put_back_changes_nothing(
+    database: Path, backup: Path, harm: Callable[[Path], None], said: str
+) -> None:
+    harm(backup)
+    refused = command(database, "restore", backup)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"todo_api: {said.format(backup)}")
+    assert refused.stderr.count("\n") == 1
+    assert tasks(database) == ["From the backup", "Since then"]
+    assert [path.name for path in database.parent.glob(f"{database.name}?*")] == []
+
+
+def test_a_backup_is_put_where_no_database_is(database: Path, folder: Path, backup: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("DELETE FROM todo_items")
+        connection.commit()
+        shutil.copyfile(f"{database}-wal", folder / "log")
+    database.unlink()
+    shutil.copyfile(folder / "log", f"{database}-wal")  # of the database that is gone
+    assert command(database, "restore", backup).returncode == 0
+
+    assert tasks(database) == ["From the backup"]
+
+
+@pytest.mark.slow
+def test_a_backup_replaces_a_file_that_is_no_database_any_more(folder: Path, database: Path, backup: Path) -> None:
+    with serving(folder, TODO_DATABASE_URL=url(database)) as (server, client):
+        assert client.post("/todos", json={"task": "x"}).status_code == 201
+        database.write_bytes(b"junk" * 10_000)
+        assert command(database, "restore", backup).returncode == 0
+        assert kept_beside(database).read_bytes() == b"junk" * 10_000
+
+        client.get("/todos")
+        client.put("/todos/1", json={})  # what reads and what writes notice it each for itself
+        assert client.post("/todos", json={"task": "Go on"}).status_code == 201
+        assert [todo["task"] for todo in client.get("/todos").json()] == ["From the backup", "Go on"]
+        assert server.stop() == 0
+    assert tasks(database) == ["From the backup", "Go on"]

@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from todo_api.database.schema import StartupError, one_line
+from todo_api.database.schema import StartupError, migrate, one_line
 from todo_api.database.sqlite import backup as sqlite
 from todo_api.database.sqlite.dialect import DRIVER
+from todo_api.database.sqlite.restore import restore
 
 
 def add_to(nouns: Any) -> None:
@@ -21,6 +22,10 @@ def add_to(nouns: Any) -> None:
     backup: ArgumentParser = nouns.add_parser("backup", help="save the database while it is served")
     backup.add_argument("file", metavar="FILE", help="where to; - for standard output")
     backup.set_defaults(maintain=back_up)
+
+    back: ArgumentParser = nouns.add_parser("restore", help="put a backup back, while it is served or not")
+    back.add_argument("file", metavar="FILE", help="the backup; an older schema is migrated")
+    back.set_defaults(maintain=put_back)
 
 
 def run(options: Namespace, url: URL) -> None:
@@ -47,6 +52,19 @@ def back_up(file: str, url: URL) -> None:
     sqlite.back_up(database, Path(file))
     size = Path(file).stat().st_size
     print(f"saved {database} to {file}: {size / 1e6:,.1f} MB in {monotonic() - started:.1f} s")
+
+
+def put_back(file: str, url: URL) -> None:
+    if url.drivername != DRIVER:
+        options = "--clean --if-exists --single-transaction"
+        raise StartupError(
+            f"PostgreSQL has a command of its own: pg_restore {options} {_shown(url)} {shlex.quote(file)}"
+        )
+    database = Path(url.database or "")
+    started = monotonic()
+    kept = restore(Path(file), database, lambda new: migrate(url.set(database=str(new))))
+    was_there = f"; what was there is kept in {kept}" if kept else ""
+    print(f"put {file} back as {database} in {monotonic() - started:.1f} s{was_there}")
 
 
 def _shown(url: URL) -> str:

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -22,6 +22,10 @@ CURRENT = "SELECT version_num FROM alembic_version"
 """Finds the migration that the database is at."""
 MIGRATION_LOCK = 0x746F646F  # "todo"
 """The advisory lock on PostgreSQL that a migration takes for itself, and that groups of writes share."""
+
+
+URL_ATTRIBUTE = "database_url"
+"""Where Alembic's configuration names a database other than that of the settings."""
 
 
 class StartupError(Exception):
@@ -75,14 +79,18 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def migrate() -> None:
-    """Bring the database of the settings to the newest migration."""
-    command.upgrade(Config(ALEMBIC_INI), "head")
+def migrate(url: URL | None = None) -> None:
+    """Bring a database to the newest migration: that of the settings, if none is given."""
+    command.upgrade(Config(ALEMBIC_INI, attributes={URL_ATTRIBUTE: url}), "head")
 
 
 @cache
 def newest_migration() -> str | None:
     return ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_current_head()
+
+
+def known_migrations() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(Config(ALEMBIC_INI)).walk_revisions()}
 
 
 async def check_schema(engine: AsyncEngine) -> None:

@@ -21,9 +21,9 @@ STEP = 1000
 def back_up(database: Path, file: Path) -> None:
     """Write a snapshot of the database to a file, which is replaced only by a whole one."""
     _refuse_used(file, database)
-    with _new_file_beside(file) as copy:
+    with new_file_beside(file) as copy:
         snapshot(database, copy)
-        check(copy)
+        check(copy, database)
         shutil.copymode(database, copy)
         _refuse_used(file, database)
         move(copy, file)
@@ -34,7 +34,7 @@ def write_backup(database: Path, output: BinaryIO) -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, database.name)
         snapshot(database, copy)
-        check(copy)
+        check(copy, database)
         with copy.open("rb") as file:
             shutil.copyfileobj(file, output)
 
@@ -52,15 +52,15 @@ def snapshot(database: Path, copy: Path) -> None:
     flush(copy)
 
 
-def check(file: Path, pragma: str = "quick_check") -> None:
-    """Raise StartupError unless SQLite finds the file sound."""
+def check(file: Path, of: Path, pragma: str = "quick_check") -> None:
+    """Raise StartupError unless SQLite finds the file, a copy of another one, sound."""
     with closing(open_file(file)) as connection:
         try:
             (found,) = connection.execute(f"PRAGMA {pragma}(1)").fetchone()
         except sqlite3.DatabaseError as error:
             found = str(error)
     if found != "ok":
-        raise StartupError(f"the database is damaged: {' '.join(found.split())}")
+        raise StartupError(f"{of} is damaged: {' '.join(found.split())}")
 
 
 def open_file(path: Path, options: str = "", timeout: float = 60) -> sqlite3.Connection:
@@ -103,7 +103,7 @@ def beside(database: Path, suffix: str) -> Path:
 
 
 @contextmanager
-def _new_file_beside(file: Path) -> Iterator[Path]:
+def new_file_beside(file: Path) -> Iterator[Path]:
     """A file in the same folder, which nobody else can read; it is deleted in the end, if it is still there."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", suffix=".part", dir=file.absolute().parent)
