@@ -2,12 +2,14 @@
 
 import asyncio
 import re
+import sqlite3
 import warnings
 from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, types
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 import todo_api.access.tokens
@@ -71,7 +73,11 @@ async def main() -> None:
         async with connect(database.engine) as connection:
             await connection.run_sync(run)
     except StartupError as error:
-        raise SystemExit(f"todo_api: {error}") from None
+        raise SystemExit(f"todo_api: {error}") from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+            raise
+        raise SystemExit("todo_api: cannot migrate the database: its disk is full") from None
     finally:
         await database.dispose()
 

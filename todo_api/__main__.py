@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from todo_api.access import commands
 from todo_api.access.callers import is_loopback
 from todo_api.database import backups
-from todo_api.database.schema import migrate
+from todo_api.database.schema import DiskFullError, migrate
 from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
 
@@ -31,7 +31,12 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         # Until it serves there is nothing to end in order, and an exception could get lost in what is being imported.
         signal.signal(stop, lambda *_: os._exit(0))
-    migrate()
+    try:
+        migrate()
+    except SystemExit as ended:
+        # On a full disk, what is at the newest migration can be read.
+        if "run" in options or not isinstance(ended.__cause__, DiskFullError):
+            raise
     if "run" in options:
         commands.run(options, settings)
         return

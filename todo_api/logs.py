@@ -25,7 +25,7 @@ def log_request(scope: Scope, status: int, started: float) -> None:
     Never the path, the query, a header or the body: all of them may hold what is secret.
     """
     cause = scope.get(CAUSE)
-    level = logging.INFO if cause is None else logging.WARNING if status == 503 else logging.ERROR
+    level = logging.INFO if cause is None else logging.WARNING if status in (503, 507) else logging.ERROR
     if not logger.isEnabledFor(level):
         return
     members: dict[str, Any] = {

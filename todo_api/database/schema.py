@@ -1,5 +1,6 @@
 """The schema: its migrations, and the check that the database is at the one that this code needs."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -30,6 +31,10 @@ URL_ATTRIBUTE = "database_url"
 
 class StartupError(Exception):
     """Why the server can't start, in one line for the person who starts it."""
+
+
+class DiskFullError(StartupError):
+    """The disk is too full to open the database for writing; it may be possible to read it."""
 
 
 class SchemaChangedError(StartupError):
@@ -68,6 +73,8 @@ async def connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
         reason = getattr(error, "orig", None) or error
         where = engine.url.render_as_string(hide_password=True)
+        if getattr(reason, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+            raise DiskFullError(f"cannot open the database {where}: its disk is full") from error
         raise StartupError(f"cannot open the database {where}: {one_line(reason)}") from error
     try:
         yield connection

@@ -200,6 +200,19 @@ class Unavailable(Problem):
         super().__init__(detail, headers={"Retry-After": "1"})
 
 
+class DiskFull(Problem):
+    """The disk of the database is full; nothing was changed.
+
+    Reads are answered, and to delete is a write. There is no point in sending the request again before the operator of
+    the server has made room.
+    """
+
+    status, title, type = 507, "Disk full", "/problems/disk-full"
+
+    def __init__(self) -> None:
+        super().__init__("The disk of the database is full, so nothing was changed; its operator has to make room.")
+
+
 class NotModified(HTTPException):
     """304: the client has the present version. No error, so no problem document."""
 

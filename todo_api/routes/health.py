@@ -30,6 +30,20 @@ class Health(TypedDict):
 OK = Health(status="ok")
 
 
+@with_config(ConfigDict(json_schema_extra={"examples": [{"status": "ok", "disk": "ok"}]}))
+class Readiness(Health):
+    """The server is ready."""
+
+    disk: Annotated[
+        Literal["ok", "full"],
+        Field(
+            description="`full`: there is no room for what is written to the SQLite database, so writes are answered"
+            " 507, and reads as ever. Always `ok` on PostgreSQL, which does not tell.",
+            examples=["ok"],
+        ),
+    ]
+
+
 @router.get("/livez")
 async def check_liveness() -> Health:
     """Check that the process answers
@@ -40,7 +54,7 @@ async def check_liveness() -> Health:
 
 
 @router.get("/readyz")
-async def check_readiness(request: Request) -> Health:
+async def check_readiness(request: Request) -> Readiness:
     """Check that requests can be served
 
     The database answers and is at the newest migration; otherwise 503. Busy is not broken: this waits for no other
@@ -49,4 +63,4 @@ async def check_readiness(request: Request) -> Health:
     database: Database = request.state.database
     async with asyncio.timeout(PROBE_TIMEOUT):
         await check_schema(database.probe)
-    return OK
+    return Readiness(status="ok", disk="full" if database.disk is not None and database.disk.is_full else "ok")

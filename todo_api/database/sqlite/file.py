@@ -12,6 +12,8 @@ from typing import BinaryIO
 from urllib.parse import quote
 from weakref import WeakSet
 
+from todo_api.database.sqlite.disk import Disk
+
 # How many bytes, and from which on, SQLite keeps locked of what it has open in WAL mode: of the file of a database, and
 # of the memory that all who use the same write-ahead log share.
 _OPEN = (510, 0x40000002)
@@ -64,6 +66,7 @@ class DatabaseFile:
 
     def __init__(self, path: str, *, create: bool = False) -> None:
         self._path = str(Path(path).absolute())
+        self.disk = Disk(self._path)
         self._find_log()
         self._mode = "rwc" if create else "rw"  # a server does not make an empty database out of a deleted one
         self._opened: _Identity = (None, None)
