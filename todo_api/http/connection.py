@@ -19,6 +19,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
 from todo_api.http.headers import complete, new_request_id
+from todo_api.http.open_files import bounds
 from todo_api.http.problem import ProblemResponse
 from todo_api.http.problems import HeadTooLarge
 from todo_api.http.strict import MAX_HEAD_SIZE
@@ -40,6 +41,7 @@ class Protocol(ZttpProtocol):
     """
 
     settings = load_settings()
+    bounds = bounds(settings.max_connections)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,9 +53,9 @@ class Protocol(ZttpProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) <= self.settings.max_connections:
+        if len(self.connections) <= self.bounds.served:
             self.look()
-        elif len(self.connections) <= 2 * self.settings.max_connections:
+        elif len(self.connections) <= self.bounds.open:
             self.refuse(HTTPException(503, "The server has as many connections as it may.", {"Retry-After": "1"}))
         else:
             self.cut()
