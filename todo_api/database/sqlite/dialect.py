@@ -91,7 +91,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
         """Whether the disk has room for the memory that processes share. To read, each can have its own instead."""
         connection.lock_timeout = self.lock_timeout
         try:
-            connection.execute("PRAGMA user_version")
+            connection.cursor().execute("PRAGMA user_version")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_IOERR_SHMSIZE:
                 raise
