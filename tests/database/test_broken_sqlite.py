@@ -206,7 +206,8 @@ def test_nothing_acknowledged_is_lost_when_the_database_is_replaced_under_load(
             assert client.post("/todos", json={"task": f"{number}"}).status_code == 201
             acknowledged.add(str(number))
         assert server.stop() == 0
-    assert sorted(chain.from_iterable(map(tasks, [*files, database]))) == sorted(acknowledged)
+    # What was being committed as the file went away is refused, and may be there.
+    assert acknowledged <= set(chain.from_iterable(map(tasks, [*files, database])))
 
 
 def test_no_write_is_lost_when_the_write_ahead_log_is_deleted(folder: Path, database: Path) -> None:
@@ -245,9 +246,10 @@ def test_a_corrupted_file_is_an_error_until_it_is_replaced(
 
         for _ in range(2):
             check_refusal(client.get("/todos/1"), 500, server)
-            check_refusal(client.post("/todos", json={"task": "x"}), 500, server)
+            check_refusal(client.post("/todos", json={"task": "x"}), 503, server)
         remove(database)
         shutil.copyfile(sqlite_backend.migrated().removeprefix("sqlite:///"), database)
+        server.wait_until_said("is sound: writes are served again")
         client.get("/todos")
         client.put("/todos/1", json={})
         assert client.get("/todos").json() == []

@@ -13,7 +13,6 @@ from todo_api.database.postgresql.connections import PooledReads, PooledWrites
 from todo_api.database.postgresql.driver import AsyncpgConnection, keep_the_last_day
 from todo_api.database.schema import Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
-from todo_api.database.sqlite.disk import Disk
 from todo_api.database.sqlite.file import DatabaseFile
 from todo_api.database.sqlite.log import LongLog
 from todo_api.database.sqlite.reads import SingleReads
@@ -81,14 +80,13 @@ class Database:
     ) -> None:
         self.timeout = timeout
         self.many_timeout = many_timeout
-        self.disk: Disk | None = None
-        """The disk of a SQLite database."""
+        self.file: DatabaseFile | None = None
+        """The file of a SQLite database."""
         self._writes: InPlaceWrites | None = None
         self._log: LongLog | None = None
         revision = Revision(newest_migration())
         if url.drivername == sqlite.DRIVER:
-            file = DatabaseFile(url.database or "", create=create)
-            self.disk = file.disk
+            self.file = file = DatabaseFile(url.database or "", create=create)
             self.engine, self.reading, self.probe, slow = self._engines = [
                 _engine(url, pool_size=size, file=file, lock_timeout=timeout, read_only=read_only)
                 for size, read_only in ((1, False), (1, True), (1, True), (PLACES + 1, True))
@@ -125,6 +123,9 @@ class Database:
         if self._writes is not None and self._log is not None:
             await self._writes.drop()
             await self._log.dispose()
+        if self.file is not None:
+            await self.file.damage.dispose()
+            self.file.leave_if_gone()
         await self.reader.dispose()
         for engine in self._engines:
             await engine.dispose()

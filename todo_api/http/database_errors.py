@@ -7,8 +7,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from todo_api.database.engines import Database
 from todo_api.database.schema import SchemaChangedError, StartupError
+from todo_api.database.sqlite.damage import DamagedError
 from todo_api.http.problem import ProblemResponse
-from todo_api.http.problems import DiskFull, Internal, Unavailable
+from todo_api.http.problems import DAMAGED, DiskFull, Internal, Unavailable
 from todo_api.logs import CAUSE
 
 KINDS = (DBAPIError, sqlite3.Error, StartupError, OSError)
@@ -17,8 +18,9 @@ KINDS = (DBAPIError, sqlite3.Error, StartupError, OSError)
 # SQLSTATEs of PostgreSQL that pass: connection lost, transaction conflict, out of resources, lock not available,
 # statement cancelled or server shutting down, read-only server, idle transaction timed out.
 _PASSING_STATES = ("08", "40", "53", "55", "57", "25006", "25P03")
-# Result codes of SQLite that last: a missing table, a damaged file, a file that is no database.
-_LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# Result codes of SQLite for a damaged file and a file that is no database; with them, for a missing table: all last.
+_DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_LASTING_CODES = {sqlite3.SQLITE_ERROR, *_DAMAGE}
 
 
 async def answer(request: Request, error: Exception) -> ProblemResponse:
@@ -33,15 +35,25 @@ async def answer(request: Request, error: Exception) -> ProblemResponse:
     said = str(getattr(error, "orig", error)) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
     database: Database = request.state.database
-    if _finds_no_room(error) and database.disk is not None:
-        database.disk.found_full()
+    is_full, is_damaged = _finds_no_room(error), False
+    if (file := database.file) is not None:
+        if is_full:
+            file.disk.found_full()
+        if _sqlite_code(error) in _DAMAGE:
+            file.damage.suspect(request.scope[CAUSE])
+        is_full = is_full or (_is_read_only(error) and file.disk.is_full)
+        is_damaged = isinstance(getattr(error, "orig", error), DamagedError)
     if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
         # Close all connections: beside one that is read-only, SQLite opens each further one read-only too.
         await database.dispose()
+    if file is not None:
+        file.damage.look_through()
     if isinstance(error, StartupError):
         return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
-    if _finds_no_room(error) or (_is_read_only(error) and database.disk is not None and database.disk.is_full):
+    if is_full:
         return ProblemResponse(DiskFull())
+    if is_damaged:
+        return ProblemResponse(Unavailable(DAMAGED))
     if _is_read_only(error):
         return ProblemResponse(Unavailable("The database can only be read at the moment."))
     return ProblemResponse(Unavailable() if _passes(error) else Internal())

@@ -187,6 +187,9 @@ class Internal(Problem):
         super().__init__("The server failed to answer; its log says why.")
 
 
+DAMAGED = "The database may be damaged, so nothing is written to it until it is looked through; the log says more."
+
+
 class Unavailable(Problem):
     """The database does not answer in time; the same request may succeed later.
 

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from todo_api.database.engines import Database
 from todo_api.database.schema import check_schema
+from todo_api.http.problems import DAMAGED, Unavailable
 
 # No route of ours: probes add parameters of their own, which are ignored here.
 router = APIRouter(tags=["health"], generate_unique_id_function=attrgetter("name"))
@@ -57,10 +58,14 @@ async def check_liveness() -> Health:
 async def check_readiness(request: Request) -> Readiness:
     """Check that requests can be served
 
-    The database answers and is at the newest migration; otherwise 503. Busy is not broken: this waits for no other
-    request.
+    The database answers, is at the newest migration and not known to be damaged; otherwise 503. Busy is not broken:
+    this waits for no other request.
     """
     database: Database = request.state.database
     async with asyncio.timeout(PROBE_TIMEOUT):
         await check_schema(database.probe)
-    return Readiness(status="ok", disk="full" if database.disk is not None and database.disk.is_full else "ok")
+    if (file := database.file) is None:
+        return Readiness(status="ok", disk="ok")
+    if file.damage.is_suspected:
+        raise Unavailable(DAMAGED)
+    return Readiness(status="ok", disk="full" if file.disk.is_full else "ok")

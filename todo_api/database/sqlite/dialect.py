@@ -80,6 +80,8 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
         return [self.file.uri], dict(options)
 
     def connect(self, *args: Any, **options: Any) -> DBAPIConnection:
+        if not self.read_only:
+            self.file.damage.check()
         connection = self.file.connect(lambda: sqlite3.connect(*args, **options))
         if self.read_only and not self._has_room(connection):
             connection.close()
@@ -125,6 +127,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def do_begin(self, dbapi_connection: Any) -> None:
         self.file.check(dbapi_connection)
         if not self.read_only:
+            self.file.damage.check()
             dbapi_connection.cursor().execute("BEGIN IMMEDIATE")
 
 
