@@ -43,8 +43,9 @@ async def answer(request: Request, error: Exception) -> ProblemResponse:
             file.damage.suspect(request.scope[CAUSE])
         is_full = is_full or (_is_read_only(error) and file.disk.is_full)
         is_damaged = isinstance(getattr(error, "orig", error), DamagedError)
-    if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
-        # Close all connections: beside one that is read-only, SQLite opens each further one read-only too.
+    if _sqlite_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        # Close all connections: those to a file that is gone, and to one that is read-only, beside which SQLite opens
+        # each further one read-only too.
         await database.dispose()
     if file is not None:
         file.damage.look_through()

@@ -3,24 +3,18 @@
 import os
 import shutil
 import sqlite3
-import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 from weakref import WeakSet
 
 from todo_api.database.sqlite.damage import Damage
 from todo_api.database.sqlite.disk import Disk
+from todo_api.database.sqlite.locks import LOGGING, OPEN, lock, reading
 from todo_api.database.sqlite.overwriting import Overwriting
-
-# How many bytes, and from which on, SQLite keeps locked of what it has open in WAL mode: of the file of a database, and
-# of the memory that all who use the same write-ahead log share.
-_OPEN = (510, 0x40000002)
-_LOGGING = (1, 128)
 
 _Inode = tuple[int, int]
 _Identity = tuple[_Inode | None, _Inode | None, _Inode | None]
@@ -147,7 +141,7 @@ class DatabaseFile:
         with ExitStack() as stack:
             if is_log_alive or self._is_overwritten:
                 # The log is another process's too, or not of this content: the last one to close would write it back.
-                stack.enter_context(_reading(self._path))
+                stack.enter_context(reading(self._path))
             for each in leaving:
                 with suppress(sqlite3.Error):  # it is closed, perhaps
                     each.rollback()
@@ -172,7 +166,7 @@ class DatabaseFile:
             is_logging = False
             with suppress(OSError):  # a file that can't be written to can't be locked
                 file = stack.enter_context(Path(self._path).open("r+b"))
-                if not _lock(file, _OPEN):
+                if not lock(file, OPEN):
                     return  # somebody has opened it, and the log is its own
                 is_logging = self._is_logging()
             main, wal, _ = self._identity()
@@ -183,7 +177,7 @@ class DatabaseFile:
     def _is_logging(self) -> bool:
         """Whether another process uses the write-ahead log, for a file that is not there any more."""
         with suppress(FileNotFoundError), Path(self._shm).open("r+b") as file:
-            return not _lock(file, _LOGGING)
+            return not lock(file, LOGGING)
         return False
 
     def _find_log(self) -> None:
@@ -214,34 +208,6 @@ def _write_back(connection: FileConnection) -> None:
         if not busy and written == logged:
             return
         time.sleep(0.005)
-
-
-@contextmanager
-def _reading(path: str) -> Iterator[None]:
-    """Have SQLite take another process for a reader of the file; on Linux alone."""
-    import fcntl
-
-    if not hasattr(fcntl, "F_OFD_SETLK"):
-        yield
-        return
-    with ExitStack() as stack:
-        with suppress(OSError):
-            file = stack.enter_context(Path(path).open("rb"))
-            # The lock of this open file, and not of this process, which SQLite's own locks would agree with.
-            length, start = _OPEN
-            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqq", fcntl.F_RDLCK, os.SEEK_SET, start, length, 0))
-        yield
-
-
-def _lock(file: BinaryIO, place: tuple[int, int]) -> bool:
-    """Lock so many bytes of a file from one on until it is closed; whether nobody else has locked some of them."""
-    import fcntl  # not on Windows, where a file that is open can't be replaced
-
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *place)
-    except OSError:
-        return False
-    return True
 
 
 def _inode(path: str) -> _Inode | None:
