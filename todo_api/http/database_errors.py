@@ -32,7 +32,8 @@ async def answer(request: Request, error: Exception) -> ProblemResponse:
         return ProblemResponse(
             Unavailable(f"The database is at migration {error.current}, and this server needs {error.expected}.")
         )
-    said = str(getattr(error, "orig", error)) or "the database did not answer in time"
+    cause = getattr(error, "orig", error)
+    said = str(cause) or "the database did not answer in time"
     request.scope[CAUSE] = " ".join(said.split())
     database: Database = request.state.database
     is_full, is_damaged = _finds_no_room(error), False
@@ -42,10 +43,10 @@ async def answer(request: Request, error: Exception) -> ProblemResponse:
         if _sqlite_code(error) in _DAMAGE:
             file.damage.suspect(request.scope[CAUSE])
         is_full = is_full or (_is_read_only(error) and file.disk.is_full)
-        is_damaged = isinstance(getattr(error, "orig", error), DamagedError)
-    if _sqlite_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
-        # Close all connections: those to a file that is gone, and to one that is read-only, beside which SQLite opens
-        # each further one read-only too.
+        is_damaged = isinstance(cause, DamagedError)
+    if _sqlite_code(error) == sqlite3.SQLITE_READONLY or isinstance(cause, sqlite3.ProgrammingError):
+        # Close all connections: one to a file that is gone was closed already, or one is read-only, beside which SQLite
+        # opens each further one read-only too.
         await database.dispose()
     if file is not None:
         file.damage.look_through()

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing, suppress
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -27,9 +28,8 @@ class DamagedError(sqlite3.OperationalError):
 class Damage:
     """Whether a database may be damaged, from the first sign of it on."""
 
-    def __init__(self, path: str, uri: str) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
-        self._uri = uri.replace("?mode=rw", "?mode=ro")  # which writes nothing back when it is closed
         self._looking: asyncio.Task[None] | None = None
         self._connection: sqlite3.Connection | None = None
         self._check = "quick_check"
@@ -88,7 +88,8 @@ class Damage:
     def _find(self) -> str:
         """`ok`, or what is wrong."""
         try:
-            with closing(sqlite3.connect(self._uri, uri=True, check_same_thread=False, timeout=60)) as connection:
+            uri = f"{Path(self._path).as_uri()}?mode=ro"  # it writes nothing back when it is closed
+            with closing(sqlite3.connect(uri, uri=True, check_same_thread=False, timeout=60)) as connection:
                 self._connection = connection
                 connection.execute("SELECT version_num FROM alembic_version").fetchone()
                 return " ".join(str(connection.execute(f"PRAGMA {self._check}(1)").fetchone()[0]).split())

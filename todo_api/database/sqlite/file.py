@@ -72,7 +72,7 @@ class DatabaseFile:
         self.disk = Disk(self._path)
         self._find_log()
         self._mode = "rwc" if create else "rw"  # a server does not make an empty database out of a deleted one
-        self.damage = Damage(self._path, self.uri)
+        self.damage = Damage(self._path)
         self._overwriting = Overwriting()
         self._is_overwritten = False
         self._modified: int | None = None
@@ -121,12 +121,13 @@ class DatabaseFile:
         elif connection.identity == (now[0], None, None):  # what only reads can open it before it has a write-ahead log
             connection.identity = self._opened = now
             return
+        how = "overwritten" if self._is_overwritten else "deleted or replaced"
         busy = [each for each in self._connections if each.in_thread]
         for each in busy:
             each.interrupt()  # when it has ended, the next request closes it with the others
         if not busy and not self.damage.interrupt():
             self._leave()
-        raise FileGone("overwritten" if self.damage.is_suspected else "deleted or replaced")
+        raise FileGone(how)
 
     def leave_if_gone(self) -> None:
         """Close all connections if what they opened is not there any more: SQLite would delete what is there now."""
