@@ -191,7 +191,7 @@ def test_postgresql_is_put_back_by_its_own_command() -> None:
 
 
 def kept_beside(database: Path) -> Path:
-    (kept,) = (path for path in database.parent.glob(f"{database.name}.before-*") if path.suffix == path.suffixes[-1])
+    (kept,) = database.parent.glob(f"{database.name}.before-*Z")
     return kept
 
 

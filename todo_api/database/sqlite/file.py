@@ -110,13 +110,15 @@ class DatabaseFile:
 
     def check(self, connection: FileConnection) -> None:
         """Raise FileGone, and close what is open, unless `connection` is to what is there now: 4 µs."""
+        checkpoint = self._overwriting.read()
         now = self._identity()
-        if now[0] == self._opened[0] and self._modified != self._overwriting.modified:
-            self._is_overwritten = self._is_overwritten or not self._overwriting.was_noted(self._path)
+        if self._modified == self._overwriting.modified:
+            self._overwriting.checkpoint = checkpoint
+        elif now[0] == self._opened[0] and not self._overwriting.was_noted(self._path):
+            self._is_overwritten = True
         if self._is_overwritten:
             self.damage.suspect("something else than SQLite wrote to it", look_closely=True)
         elif connection.identity == now:
-            self._overwriting.look()
             return
         elif connection.identity == (now[0], None, None):  # what only reads can open it before it has a write-ahead log
             connection.identity = self._opened = now

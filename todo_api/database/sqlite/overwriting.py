@@ -8,7 +8,8 @@ when another process made a checkpoint, or began the log anew, since the last lo
 import os
 import sys
 from contextlib import suppress
-from typing import Final
+from threading import Lock
+from typing import Final, NamedTuple
 
 _SALTS: Final = slice(32, 40)
 """Where the header of the write-ahead log's index has what changes when the log begins anew."""
@@ -22,10 +23,12 @@ class Overwriting:
     """Looks whether others than SQLite wrote to the file."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._index: int | None = None
         """The index of the log, opened once: to close it takes SQLite's locks on it from this process."""
         self._inode: tuple[int, int] | None = None
-        self._checkpoint: tuple[bytes, int, int] | None = None
+        self.checkpoint: Checkpoint | None = None
+        """As of the last look; it must be read before the file is looked at."""
         self.modified: int | None = None
         """When the file was modified, as of the last look."""
 
@@ -43,23 +46,32 @@ class Overwriting:
         """Forget what was seen; SQLite has nothing open any more, or another index."""
         if self._index is not None:
             os.close(self._index)
-        self._index = self._inode = self._checkpoint = self.modified = None
+        self._index = self._inode = self.checkpoint = self.modified = None
 
     def was_noted(self, path: str) -> bool:
         """Whether SQLite may have modified the file since the last look."""
-        before = self._checkpoint
-        self.look()
-        now = self._checkpoint
-        # After the index: a checkpoint that begins in between is seen next time.
-        with suppress(OSError):
-            self.modified = os.stat(path).st_mtime_ns  # noqa: PTH116  # as in file.py
-        return before is None or now is None or now != before or now[2] > now[1]
+        with self._lock, suppress(OSError):
+            # Read before the time of the file: a checkpoint that begins in between is seen next time.
+            before, now = self.checkpoint, self.read()
+            modified = os.stat(path).st_mtime_ns  # noqa: PTH116  # as in file.py
+            if modified == self.modified:
+                return True  # another thread has looked
+            self.checkpoint, self.modified = now, modified
+            return before is None or now is None or now != before or now.attempted > now.written
+        return True
 
-    def look(self) -> None:
-        """Remember the checkpoints up to now: 1 µs."""
-        self._checkpoint = None
-        if self._index is not None:
-            header = os.pread(self._index, _ATTEMPTED.stop, 0)
-            if len(header) == _ATTEMPTED.stop:
-                written, attempted = (int.from_bytes(header[part], sys.byteorder) for part in (_WRITTEN, _ATTEMPTED))
-                self._checkpoint = header[_SALTS], written, attempted
+    def read(self) -> "Checkpoint | None":
+        """The checkpoints up to now: 1 µs."""
+        header = b"" if self._index is None else os.pread(self._index, _ATTEMPTED.stop, 0)
+        if len(header) < _ATTEMPTED.stop:
+            return None
+        written, attempted = (int.from_bytes(header[part], sys.byteorder) for part in (_WRITTEN, _ATTEMPTED))
+        return Checkpoint(header[_SALTS], written, attempted)
+
+
+class Checkpoint(NamedTuple):
+    """How far the log was written to the file."""
+
+    salts: bytes
+    written: int
+    attempted: int
