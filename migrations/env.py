@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sqlite3
 import warnings
 from typing import Any, Literal
 
@@ -9,12 +10,13 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, types
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 import todo_api.access.tokens
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
 from todo_api.database.engines import TIMEOUT, Database
-from todo_api.database.schema import MIGRATION_LOCK, StartupError, connect, current_migration
+from todo_api.database.schema import MIGRATION_LOCK, URL_ATTRIBUTE, StartupError, connect, current_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.settings import load_settings
 
@@ -65,7 +67,7 @@ def configure(**options: Any) -> None:
 
 
 async def main() -> None:
-    url = load_settings().database_url
+    url = context.config.attributes.get(URL_ATTRIBUTE) or load_settings().database_url
     # A PostgreSQL server ends the transaction of a process that hangs after twice this time.
     timeout = PATIENCE if url.drivername == sqlite.DRIVER else TIMEOUT
     database = Database(url, timeout=timeout, create=True)
@@ -73,7 +75,11 @@ async def main() -> None:
         async with connect(database.engine) as connection:
             await connection.run_sync(run)
     except StartupError as error:
-        raise SystemExit(f"todo_api: {error}") from None
+        raise SystemExit(f"todo_api: {error}") from error
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
+            raise
+        raise SystemExit("todo_api: cannot migrate the database: its disk is full") from None
     finally:
         await database.dispose()
 

@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,12 @@ from fastapi.testclient import TestClient
 from tests.applications import in_process
 from tests.databases import Backend, PostgreSQL, SQLite, postgresql
 from tests.linters.running import install
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_log() -> None:
+    """pytest shows the log of a test that fails. The thread that writes it would do so between two tests."""
+    logging.getLogger("todo_api").handlers.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 """The log: one line for each request, which says nothing secret."""
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.databases import SQLite
-from tests.servers import run, serving
+from tests.servers import Server, exchange, run, serving, statuses
 
 SECRET = "hunter2"  # noqa: S105  # a word to look for
 REQUESTS = (
@@ -86,3 +89,53 @@ def test_the_password_of_the_database_is_not_logged() -> None:
 
     assert "cannot open the database postgres://me:***@127.0.0.1:1/todo" in refused.stderr
     assert SECRET not in refused.stderr
+
+
+MANY = 12_000
+"""Requests whose lines are more than a pipe and the server keep."""
+
+
+@contextmanager
+def serving_to_a_pipe(folder: Path, sqlite_backend: SQLite) -> Iterator[tuple[Server, int]]:
+    """A server whose log goes to a pipe, and the end of the pipe that nobody reads."""
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    before = ("sh", "-c", 'exec "$@" 2> "$0"', str(pipe))
+    try:
+        with serving(folder, before=before, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, _):
+            yield server, reader
+    finally:
+        os.close(reader)
+
+
+def ask(server: Server, times: int) -> list[int]:
+    """The answers to so many requests that are sent one behind the other."""
+    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n"
+    requests = (request + b"\r\n") * (times - 1) + request + b"Connection: close\r\n\r\n"
+    return statuses(exchange(server, requests))
+
+
+@pytest.mark.slow
+def test_a_log_that_nobody_reads_holds_up_no_request_and_not_the_end(folder: Path, sqlite_backend: SQLite) -> None:
+    with serving_to_a_pipe(folder, sqlite_backend) as (server, _):
+        assert ask(server, MANY) == [200] * MANY
+        assert server.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_log_says_how_many_lines_were_lost_when_it_is_read_again(folder: Path, sqlite_backend: SQLite) -> None:
+    with serving_to_a_pipe(folder, sqlite_backend) as (server, reader):
+        ask(server, MANY)
+        read = b""
+        while b"lines of the log were lost" not in read:
+            with suppress(BlockingIOError):
+                read += os.read(reader, 65536)
+        assert ask(server, 1) == [200]
+        while read.count(b"/livez") == read[: read.index(b"were lost")].count(b"/livez"):
+            with suppress(BlockingIOError):
+                read += os.read(reader, 65536)
+
+        lost = int(re.findall(rb"WARNING (\d+) lines of the log were lost", read)[0])
+        assert lost + read[: read.index(b"were lost")].count(b"GET /livez 200") == MANY
+        assert server.stop() == 0

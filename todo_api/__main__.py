@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from todo_api.access import commands
 from todo_api.access.callers import is_loopback
-from todo_api.database.schema import migrate
+from todo_api.database import backups
+from todo_api.database.schema import DiskFullError, migrate
 from todo_api.server import serve
 from todo_api.settings import Settings, load_settings
 
@@ -19,6 +20,9 @@ from todo_api.settings import Settings, load_settings
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
+    if "maintain" in options:
+        backups.run(options, settings.database_url)
+        return
     if settings.auth == "local" and "run" not in options and not is_loopback(options.host):
         raise SystemExit(
             f"todo_api: {options.host} can be reached from other machines, and TODO_AUTH=local serves this one alone,"
@@ -27,7 +31,12 @@ def main() -> None:
     for stop in (signal.SIGINT, signal.SIGTERM):
         # Until it serves there is nothing to end in order, and an exception could get lost in what is being imported.
         signal.signal(stop, lambda *_: os._exit(0))
-    migrate()
+    try:
+        migrate()
+    except SystemExit as ended:
+        # On a full disk, what is at the newest migration can be read.
+        if "run" in options or not isinstance(ended.__cause__, DiskFullError):
+            raise
     if "run" in options:
         commands.run(options, settings)
         return
@@ -49,7 +58,9 @@ def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) 
         type=_read("workers"),
         help="how many processes serve (default: %(default)s)",
     )
-    commands.add_to(parser)
+    nouns = parser.add_subparsers(title="instead of serving", metavar="")
+    commands.add_to(nouns)
+    backups.add_to(nouns)
     return parser.parse_args(arguments)
 
 

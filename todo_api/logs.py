@@ -2,10 +2,14 @@
 
 import json
 import logging
-import sys
+import os
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
+from queue import SimpleQueue
+from threading import Event, Thread
 from time import perf_counter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from starlette.types import Scope
 
@@ -16,6 +20,17 @@ LogFormat = Literal["text", "json"]
 CAUSE = "todo_api.cause"
 """Where a request's scope says why it failed: in words, or by an exception that nobody foresaw."""
 
+STDERR: Final = 2
+PIECE: Final = 4096
+"""Bytes that a pipe takes in one piece, whoever else writes to it (PIPE_BUF of Linux)."""
+MAX_WAITING: Final = 10_000
+"""Lines that wait for a slow reader of the log."""
+LOST: Final = "%d lines of the log were lost, as they were not read in time"
+PAUSE: Final = 0.01
+"""Seconds in which lines gather, so that the event loop is not interrupted for each."""
+FAREWELL: Final = 0.5
+"""Seconds that the end of the process waits for the reader of the log."""
+
 _REQUEST = "%(request_id)s %(method)s %(route)s %(status)d %(duration_ms).1f ms"
 
 
@@ -25,7 +40,7 @@ def log_request(scope: Scope, status: int, started: float) -> None:
     Never the path, the query, a header or the body: all of them may hold what is secret.
     """
     cause = scope.get(CAUSE)
-    level = logging.INFO if cause is None else logging.WARNING if status == 503 else logging.ERROR
+    level = logging.INFO if cause is None else logging.WARNING if status in (503, 507) else logging.ERROR
     if not logger.isEnabledFor(level):
         return
     members: dict[str, Any] = {
@@ -73,12 +88,63 @@ def _time(record: logging.LogRecord) -> str:
     return f"{_second[1]}.{int(record.msecs):03d}Z"
 
 
-class StderrHandler(logging.StreamHandler[Any]):
-    """Writes to what stderr is at the moment."""
+class StderrHandler(logging.Handler):
+    """Writes lines to stderr in a thread of its own: a reader that hangs holds up no request.
+
+    Meanwhile lines wait, up to a number; further ones are lost, and counted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: SimpleQueue[str | Event] = SimpleQueue()
+        self._lost = 0
+        Thread(target=self._write_all, name="log", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
+        if self._waiting.qsize() < MAX_WAITING:
+            self._waiting.put(self.format(record))
+        else:
+            self._lost += 1
+
+    def close(self) -> None:
+        """Write what waits, if that is soon done."""
+        closed = Event()
+        self._waiting.put(closed)
+        closed.wait(FAREWELL)
+        super().close()
+
+    def _write_all(self) -> None:
+        while True:
+            taken = [self._waiting.get()]
+            while not self._waiting.empty():
+                taken.append(self._waiting.get())
+            lines = [each for each in taken if isinstance(each, str)]
+            if self._lost:
+                lost, self._lost = self._lost, 0
+                lines.append(self.format(logging.makeLogRecord(_LOST | {"args": (lost,)})))
+            with suppress(OSError):  # the reader is gone
+                _write(lines)
+            for each in taken:
+                if isinstance(each, Event):
+                    each.set()
+                    return
+            time.sleep(PAUSE)
+
+
+_LOST = {"name": logger.name, "levelno": logging.WARNING, "levelname": "WARNING", "msg": LOST}
+
+
+def _write(lines: list[str]) -> None:
+    """Write whole lines together, up to what a pipe takes in one piece: several processes may share it."""
+    piece = b""
+    for line in lines:
+        encoded = line.encode(errors="backslashreplace") + b"\n"
+        if piece and len(piece) + len(encoded) > PIECE:
+            os.write(STDERR, piece)
+            piece = b""
+        piece += encoded
+    while piece:
+        piece = piece[os.write(STDERR, piece) :]
 
 
 def log_config(form: LogFormat, level: str) -> dict[str, Any]:

@@ -24,6 +24,10 @@ ORPHAN_TIMEOUT: Final = 1
 """Seconds that running requests may take to end when the supervisor was killed."""
 LONGEST_PAUSE: Final = 30.0
 """Seconds until a worker that can't start is tried again; the first pause is a second, each next one twice as long."""
+BACKLOG = 2048
+"""Connections that wait to be accepted, and are accepted at once."""
+BACKLOG_OF_FEW = 16
+"""The same where the limit of open files is low, so that the database finds files."""
 
 
 def serve(settings: Settings, host: str, port: int, workers: int, announcement: str) -> None:
@@ -31,7 +35,8 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
 
     The announcement is printed when the port is bound.
     """
-    allow_open_files(settings.max_connections)
+    served = Protocol.bounds.served
+    is_limited = served < settings.max_connections
     config = WatchfulConfig(
         "todo_api.main:app",
         host=host,
@@ -44,7 +49,14 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         proxy_headers=False,  # who is trusted, and with what, is our own setting
         timeout_keep_alive=settings.keep_alive,
         timeout_graceful_shutdown=settings.shutdown_timeout,
+        backlog=BACKLOG_OF_FEW if is_limited else BACKLOG,
     )
+    if is_limited:
+        logger.warning(
+            "each process serves %d connections, not the %d of TODO_MAX_CONNECTIONS: the limit of open files is lower",
+            served,
+            settings.max_connections,
+        )
     if workers == 1:
         config.load()
     # uvicorn shuts down in order and then raises the signal again, for which a process would end with a bad status.
@@ -58,18 +70,6 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
     supervisor.run()
     if supervisor.failed:
         sys.exit(STARTUP_FAILURE)
-
-
-def allow_open_files(connections: int) -> None:
-    """Have the system let this process hold that many connections, and what it needs besides, as far as it may."""
-    if sys.platform != "win32":
-        import resource
-
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = connections + 500
-        if soft != resource.RLIM_INFINITY and soft < wanted:
-            allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 class AnnouncedServer(Server):

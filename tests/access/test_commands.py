@@ -43,7 +43,7 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for option in ("--host", "--port", "--workers", "token", "owner"):
+    for option in ("--host", "--port", "--workers", "token", "owner", "backup", "restore"):
         assert option in shown
 
 

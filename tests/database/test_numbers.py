@@ -168,6 +168,8 @@ def test_a_migration_under_load_loses_nothing_and_each_refused_write_is_told(fol
         assert refused > 0
         assert sorted(todo["task"] for todo in client.get("/todos?limit=500").json()) == sorted(created)
         assert left <= len(created)
+        server.wait_until_said("migration 9999")
+        assert server.stop() == 0
         assert server.output.count("migration 9999") == 1
 
 

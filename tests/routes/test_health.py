@@ -11,12 +11,12 @@ from todo_api.main import create_app
 from todo_api.settings import Settings
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_a_healthy_server_says_so_to_any_probe(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(("path", "said"), [("/livez", {"status": "ok"}), ("/readyz", {"status": "ok", "disk": "ok"})])
+def test_a_healthy_server_says_so_to_any_probe(client: TestClient, path: str, said: dict[str, str]) -> None:
     answer = client.get(path, params={"verbose": "1"})
 
     assert answer.status_code == 200
-    assert answer.json() == {"status": "ok"}
+    assert answer.json() == said
     assert client.head(path).status_code == 200
 
 

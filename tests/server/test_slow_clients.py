@@ -133,7 +133,7 @@ def test_what_the_server_refuses_by_itself_has_the_headers_of_every_answer_and_a
         found = fields(answer)
         for name in usual.keys() - {"content-type", "content-length", "date", "x-request-id"}:
             assert found[name] == usual[name]
-        assert f"{found['x-request-id']} of 127.0.0.1 refused: {found['status']} " in server.output
+        server.wait_until_said(f"{found['x-request-id']} of 127.0.0.1 refused: {found['status']} ")
     assert fields(answers[2])["x-request-id"] == "mine"
 
 
@@ -209,6 +209,34 @@ def test_the_server_may_open_a_file_for_each_connection(folder: Path, sqlite_bac
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert allowed > 2000
+
+
+@pytest.mark.slow
+def test_a_low_limit_of_open_files_is_said_and_leaves_room_for_the_database(
+    folder: Path, sqlite_backend: SQLite
+) -> None:
+    before = ("prlimit", "--nofile=64:64")
+    url = sqlite_backend.migrated()
+    with serving(folder, before=before, TODO_DATABASE_URL=url) as (server, _), ExitStack() as stack:
+        server.wait_until_said("each process serves 12 connections, not the 2000 of TODO_MAX_CONNECTIONS")
+        others = []
+        for _ in range(100):
+            with suppress(ConnectionResetError):  # it was cut at once
+                others.append(stack.enter_context(server.connect()))
+        body = b'{"task": "Buy milk"}'
+        for served in others[:5]:
+            served.sendall(POST + b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+            assert statuses(receive(served)) == [201]
+        refused = [told for other in others[16:] if (told := what_came(other))]
+        assert {tuple(statuses(told)) for told in refused} <= {(503,)}
+        assert "socket.accept() out of system resource" not in server.output
+
+
+def what_came(connection: socket.socket) -> bytes:
+    """What the server sent until it closed or cut the connection."""
+    with suppress(ConnectionResetError):
+        return receive(connection)
+    return b""
 
 
 @pytest.mark.slow

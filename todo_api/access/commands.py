@@ -2,11 +2,12 @@
 
 import asyncio
 import re
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from time import time
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, func, select, update
@@ -24,9 +25,8 @@ SECONDS_OF_A_DAY = 24 * 60 * 60
 MAX_DAYS = 3650
 
 
-def add_to(parser: ArgumentParser) -> None:
-    """Give `python -m todo_api` the commands of this module."""
-    nouns = parser.add_subparsers(title="instead of serving", metavar="")
+def add_to(nouns: Any) -> None:
+    """Give `python -m todo_api` the commands of this module; `nouns` are its subparsers."""
     token = nouns.add_parser("token", help="make, list and revoke the tokens of TODO_AUTH=token")
     verbs = token.add_subparsers(required=True, metavar="COMMAND")
 

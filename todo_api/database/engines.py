@@ -75,11 +75,13 @@ class Database:
     ) -> None:
         self.timeout = timeout
         self.many_timeout = many_timeout
+        self.file: DatabaseFile | None = None
+        """The file of a SQLite database."""
         self._writes: InPlaceWrites | None = None
         self._log: LongLog | None = None
         revision = Revision(newest_migration())
         if url.drivername == sqlite.DRIVER:
-            file = DatabaseFile(url.database or "", create=create)
+            self.file = file = DatabaseFile(url.database or "", create=create)
             self.engine, self.reading, self.probe, slow = self._engines = [
                 _engine(url, pool_size=size, file=file, lock_timeout=timeout, read_only=read_only)
                 for size, read_only in ((1, False), (1, True), (1, True), (PLACES + 1, True))
@@ -120,6 +122,9 @@ class Database:
         if self._writes is not None and self._log is not None:
             await self._writes.drop()
             await self._log.dispose()
+        if self.file is not None:
+            await self.file.damage.dispose()
+            self.file.leave_if_gone()
         await self.reader.dispose()
         for engine in self._engines:
             await engine.dispose()

@@ -1,6 +1,7 @@
 """The schema: its migrations, and the check that the database is at the one that this code needs."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
@@ -10,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import URL, Connection, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -27,8 +28,16 @@ MIGRATION_LOCK = 0x746F646F  # "todo"
 """The advisory lock on PostgreSQL that a migration takes for itself, and that groups of writes share."""
 
 
+URL_ATTRIBUTE = "database_url"
+"""Where Alembic's configuration names a database other than that of the settings."""
+
+
 class StartupError(Exception):
     """Why the server can't start, in one line for the person who starts it."""
+
+
+class DiskFullError(StartupError):
+    """The disk is too full to open the database for writing; it may be possible to read it."""
 
 
 class SchemaChangedError(StartupError):
@@ -81,6 +90,9 @@ async def connect(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         await connection.start()
     except (SQLAlchemyError, OSError, TypeError, ValueError) as error:
+        reason = getattr(error, "orig", None) or error
+        if getattr(reason, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
+            raise DiskFullError(f"cannot open the database {_name(engine)}: its disk is full") from error
         raise StartupError(f"cannot open the database {_name(engine)}: {_reason(error)}") from error
     try:
         yield connection
@@ -112,14 +124,18 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def migrate() -> None:
-    """Bring the database of the settings to the newest migration."""
-    command.upgrade(Config(ALEMBIC_INI), "head")
+def migrate(url: URL | None = None) -> None:
+    """Bring a database to the newest migration: that of the settings, if none is given."""
+    command.upgrade(Config(ALEMBIC_INI, attributes={URL_ATTRIBUTE: url}), "head")
 
 
 @cache
 def newest_migration() -> str | None:
     return ScriptDirectory.from_config(Config(ALEMBIC_INI)).get_current_head()
+
+
+def known_migrations() -> set[str]:
+    return {script.revision for script in ScriptDirectory.from_config(Config(ALEMBIC_INI)).walk_revisions()}
 
 
 async def check_schema(engine: AsyncEngine) -> None:

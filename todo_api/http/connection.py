@@ -25,6 +25,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.zttp_impl import ZttpProtocol
 
 from todo_api.http.headers import complete, new_request_id
+from todo_api.http.open_files import bounds
 from todo_api.http.problem import ProblemResponse
 from todo_api.http.problems import HeadTooLarge
 from todo_api.http.room import PIECE
@@ -47,6 +48,7 @@ class Protocol(ZttpProtocol):
     """
 
     settings = load_settings()
+    bounds = bounds(settings.max_connections)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -59,9 +61,9 @@ class Protocol(ZttpProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(PIECE)
-        if len(self.connections) <= self.settings.max_connections:
+        if len(self.connections) <= self.bounds.served:
             self.look()
-        elif len(self.connections) <= 2 * self.settings.max_connections:
+        elif len(self.connections) <= self.bounds.open:
             self.refuse(HTTPException(503, "The server has as many connections as it may.", {"Retry-After": "1"}))
         else:
             self.cut()

@@ -1,22 +1,18 @@
 """The exception handlers: each answers with a problem document."""
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from todo_api.database.schema import SchemaChangedError, StartupError
-from todo_api.http import problems
+from todo_api.http import database_errors, problems
 from todo_api.http.json import escaped
 from todo_api.http.methods import allowed_methods
 from todo_api.http.problem import InvalidValue, ProblemResponse, did_you_mean
-from todo_api.http.problems import MAX_ERRORS, Internal, Invalid, Malformed, NotFound, NotModified, Unavailable
-from todo_api.logs import CAUSE
+from todo_api.http.problems import MAX_ERRORS, Invalid, Malformed, NotFound, NotModified
 
 
 def install(app: FastAPI) -> None:
@@ -25,8 +21,8 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(NotModified)(_not_modified)
     app.exception_handler(RequestValidationError)(_validation_error)
-    for error in (DBAPIError, sqlite3.Error, StartupError, OSError):
-        app.exception_handler(error)(_database_error)
+    for error in database_errors.KINDS:
+        app.exception_handler(error)(database_errors.answer)
 
 
 async def _http_error(request: Request, error: HTTPException) -> ProblemResponse:
@@ -110,55 +106,3 @@ _REWORDED = {
     "too_short": "must not be empty",
 }
 """Our words for each of Pydantic's error types. Every minimum length is 1, so too short means empty."""
-
-
-# SQLSTATEs of PostgreSQL that pass: connection lost, transaction conflict, out of resources, lock not available,
-# statement cancelled or server shutting down, read-only server, idle transaction timed out.
-_PASSING_STATES = ("08", "40", "53", "55", "57", "25006", "25P03")
-# Result codes of SQLite that last: a missing table, a damaged file, a file that is no database.
-_LASTING_CODES = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-async def _database_error(request: Request, error: Exception) -> ProblemResponse:
-    """Answer 503 for an error that passes (a lock, a full disk, a lost connection), and 500 for one to be repaired.
-
-    The log gets the database's message, without its details, which hold values, and without a traceback.
-    """
-    if isinstance(error, SchemaChangedError):  # already logged
-        return ProblemResponse(
-            Unavailable(f"The database is at migration {error.current}, and this server needs {error.expected}.")
-        )
-    said = str(getattr(error, "orig", error)) or "the database did not answer in time"
-    request.scope[CAUSE] = " ".join(said.split())
-    if _sqlite_code(error) == sqlite3.SQLITE_READONLY:
-        # Close all connections: beside one that is read-only, SQLite opens each further one read-only too.
-        await request.state.database.dispose()
-    if isinstance(error, StartupError):
-        return ProblemResponse(Unavailable("The database can't be served as it is; the log says why."))
-    if _is_read_only(error):
-        return ProblemResponse(Unavailable("The database can only be read at the moment."))
-    return ProblemResponse(Unavailable() if _passes(error) else Internal())
-
-
-def _is_read_only(error: Exception) -> bool:
-    sqlstate = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return sqlstate == "25006" or _sqlite_code(error) == sqlite3.SQLITE_READONLY
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the same request may succeed later."""
-    if not isinstance(error, DBAPIError):
-        return True
-    if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_code(error) not in _LASTING_CODES
-    if state := getattr(error.orig, "sqlstate", None):
-        return str(state).startswith(_PASSING_STATES)
-    return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
-
-
-def _sqlite_code(error: Exception) -> int | None:
-    """SQLite's primary result code; SQLITE_CANTOPEN where the error has none, None for another database."""
-    cause = getattr(error, "orig", error)
-    if not isinstance(cause, sqlite3.Error):
-        return None
-    return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF

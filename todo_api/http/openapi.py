@@ -13,6 +13,7 @@ from todo_api.http.bodies import JSON
 from todo_api.http.headers import OPEN_PATHS
 from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
+    DiskFull,
     HeadTooLarge,
     InsufficientScope,
     Internal,
@@ -125,6 +126,8 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], r
         responses["422"] = problem_response(Invalid([wrong]))
     responses["431"] = problem_response(HeadTooLarge(MAX_HEAD_SIZE))
     responses |= {str(problem.status): example_response(problem) for problem in (Internal, Unavailable)}
+    if method != "get":
+        responses["507"] = problem_response(DiskFull())
     for response in responses.values():
         if method != "get":
             response["headers"] = response.get("headers", {}) | header_references("X-Dry-Run")

@@ -187,6 +187,9 @@ class Internal(Problem):
         super().__init__("The server failed to answer; its log says why.")
 
 
+DAMAGED = "The database may be damaged, so nothing is written to it until it is looked through; the log says more."
+
+
 class Unavailable(Problem):
     """The database does not answer in time; the same request may succeed later.
 
@@ -198,6 +201,19 @@ class Unavailable(Problem):
 
     def __init__(self, detail: str = "The database does not answer; try again.") -> None:
         super().__init__(detail, headers={"Retry-After": "1"})
+
+
+class DiskFull(Problem):
+    """The disk of the database is full; nothing was changed.
+
+    Reads are answered, and to delete is a write. There is no point in sending the request again before the operator of
+    the server has made room.
+    """
+
+    status, title, type = 507, "Disk full", "/problems/disk-full"
+
+    def __init__(self) -> None:
+        super().__init__("The disk of the database is full, so nothing was changed; its operator has to make room.")
 
 
 class NotModified(HTTPException):

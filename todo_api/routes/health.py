@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from todo_api.database.engines import Database
 from todo_api.database.schema import check_schema
+from todo_api.http.problems import DAMAGED, Unavailable
 
 # No route of ours: probes add parameters of their own, which are ignored here.
 router = APIRouter(tags=["health"], generate_unique_id_function=attrgetter("name"))
@@ -30,6 +31,20 @@ class Health(TypedDict):
 OK = Health(status="ok")
 
 
+@with_config(ConfigDict(json_schema_extra={"examples": [{"status": "ok", "disk": "ok"}]}))
+class Readiness(Health):
+    """The server is ready."""
+
+    disk: Annotated[
+        Literal["ok", "full"],
+        Field(
+            description="`full`: there is no room for what is written to the SQLite database, so writes are answered"
+            " 507, and reads as ever. Always `ok` on PostgreSQL, which does not tell.",
+            examples=["ok"],
+        ),
+    ]
+
+
 @router.get("/livez")
 async def check_liveness() -> Health:
     """Check that the process answers
@@ -40,13 +55,17 @@ async def check_liveness() -> Health:
 
 
 @router.get("/readyz")
-async def check_readiness(request: Request) -> Health:
+async def check_readiness(request: Request) -> Readiness:
     """Check that requests can be served
 
-    The database answers and is at the newest migration; otherwise 503. Busy is not broken: this waits for no other
-    request.
+    The database answers, is at the newest migration and not known to be damaged; otherwise 503. Busy is not broken:
+    this waits for no other request.
     """
     database: Database = request.state.database
     async with asyncio.timeout(PROBE_TIMEOUT):
         await check_schema(database.probe)
-    return OK
+    if (file := database.file) is None:
+        return Readiness(status="ok", disk="ok")
+    if file.damage.is_suspected:
+        raise Unavailable(DAMAGED)
+    return Readiness(status="ok", disk="full" if file.disk.is_full else "ok")

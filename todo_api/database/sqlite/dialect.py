@@ -80,7 +80,26 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
         return [self.file.uri], dict(options)
 
     def connect(self, *args: Any, **options: Any) -> DBAPIConnection:
-        return cast("DBAPIConnection", self.file.connect(lambda: sqlite3.connect(*args, **options)))
+        if not self.read_only:
+            self.file.damage.check()
+        connection = self.file.connect(lambda: sqlite3.connect(*args, **options))
+        if self.read_only and not self._has_room(connection):
+            connection.close()
+            uri, *more = args
+            connection = self.file.connect(lambda: sqlite3.connect(f"{uri}&readonly_shm=1", *more, **options))
+        return cast("DBAPIConnection", connection)
+
+    def _has_room(self, connection: Any) -> bool:
+        """Whether the disk has room for the memory that processes share. To read, each can have its own instead."""
+        connection.lock_timeout = self.lock_timeout
+        try:
+            connection.cursor().execute("PRAGMA user_version")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_IOERR_SHMSIZE:
+                raise
+            self.file.disk.found_full()
+            return False
+        return True
 
     def on_connect(self) -> Callable[[DBAPIConnection], None]:
         def connect(connection: Any) -> None:
@@ -108,6 +127,7 @@ class InPlaceDialect(SQLiteDialect_pysqlite):
     def do_begin(self, dbapi_connection: Any) -> None:
         self.file.check(dbapi_connection)
         if not self.read_only:
+            self.file.damage.check()
             dbapi_connection.cursor().execute("BEGIN IMMEDIATE")
 
 

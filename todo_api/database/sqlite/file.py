@@ -8,21 +8,23 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import quote
 from weakref import WeakSet
 
-# How many bytes, and from which on, SQLite keeps locked of what it has open in WAL mode: of the file of a database, and
-# of the memory that all who use the same write-ahead log share.
-_OPEN = (510, 0x40000002)
-_LOGGING = (1, 128)
+from todo_api.database.sqlite.damage import Damage
+from todo_api.database.sqlite.disk import Disk
+from todo_api.database.sqlite.locks import LOGGING, OPEN, lock, reading
+from todo_api.database.sqlite.overwriting import Overwriting
 
 AUTOCHECKPOINT = 1000
 """Pages of the log from which on SQLite writes it back with a commit."""
 
 _Inode = tuple[int, int]
-_Identity = tuple[_Inode | None, _Inode | None]
-"""The inodes of the database file and of its write-ahead log."""
+_Identity = tuple[_Inode | None, _Inode | None, _Inode | None]
+"""The inodes of the database file, of its write-ahead log, and of the index of the log, which processes share."""
+
+
+_NOTHING: _Identity = (None, None, None)
 
 
 class FileConnection(sqlite3.Connection):
@@ -65,6 +67,9 @@ class Limit:
 class FileGone(sqlite3.OperationalError):
     sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED  # by which SQLite itself says so, without WAL
 
+    def __init__(self, how: str) -> None:
+        super().__init__(f"the database file was {how}; the next request opens what is there then")
+
 
 class DatabaseFile:
     """The file of a database, shared by its engines, which see before each use that it is the one they opened.
@@ -74,9 +79,14 @@ class DatabaseFile:
 
     def __init__(self, path: str, *, create: bool = False) -> None:
         self._path = str(Path(path).absolute())
+        self.disk = Disk(self._path)
         self._find_log()
         self._mode = "rwc" if create else "rw"  # a server does not make an empty database out of a deleted one
-        self._opened: _Identity = (None, None)
+        self.damage = Damage(self._path)
+        self._overwriting = Overwriting()
+        self._is_overwritten = False
+        self._modified: int | None = None
+        self._opened: _Identity = _NOTHING
         self._connections: WeakSet[FileConnection] = WeakSet()
 
     @property
@@ -87,7 +97,7 @@ class DatabaseFile:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
             self._leave()
         self._find_log()
-        main, wal = self._identity()
+        main, wal, index = self._identity()
         for beside in (self._wal, self._shm):
             with suppress(OSError):  # it is not there, or somebody else's
                 shutil.copymode(self._path, beside)  # SQLite gave it the mode that the file had then
@@ -97,43 +107,67 @@ class DatabaseFile:
             if main or self._mode != "rw":
                 raise
             raise sqlite3.OperationalError("there is no such file; to make it, run: alembic upgrade head") from error
-        connection.identity = main, wal
+        connection.identity = main, wal, index
         self._connections.add(connection)
         return connection
 
     def opened(self, connection: FileConnection) -> None:
         """Remember what was opened; the write-ahead log is there from the first statement on."""
         before = connection.identity
-        main, wal = self._identity()
-        connection.identity = self._opened = ((before and before[0]) or main, wal)
+        main, wal, index = self._identity()
+        connection.identity = self._opened = ((before and before[0]) or main, wal, index)
+        self._overwriting.begin(self._path, self._shm)
 
     def check(self, connection: FileConnection) -> None:
-        """Raise FileGone, and close what is open, unless `connection` is to the file that is there now: 3 µs."""
+        """Raise FileGone, and close what is open, unless `connection` is to what is there now: 4 µs."""
+        checkpoint = self._overwriting.read()
         now = self._identity()
-        if connection.identity == now:
+        if self._modified == self._overwriting.modified:
+            self._overwriting.checkpoint = checkpoint
+        elif now[0] == self._opened[0] and not self._overwriting.was_noted(self._path):
+            self._is_overwritten = True
+        if self._is_overwritten:
+            self.damage.suspect("something else than SQLite wrote to it", look_closely=True)
+        elif connection.identity == now:
             return
-        if connection.identity == (now[0], None):  # what only reads can open it before it has a write-ahead log
+        elif connection.identity == (now[0], None, None):  # what only reads can open it before it has a write-ahead log
             connection.identity = self._opened = now
             return
+        how = "overwritten" if self._is_overwritten else "deleted or replaced"
         busy = [each for each in self._connections if each.in_thread]
         for each in busy:
             each.interrupt()  # when it has ended, the next request closes it with the others
-        if not busy:
+        if not busy and not self.damage.interrupt():
             self._leave()
-        raise FileGone("the database file was deleted or replaced; the next request opens what is there then")
+        raise FileGone(how)
+
+    def leave_if_gone(self) -> None:
+        """Close all connections if what they opened is not there any more: SQLite would delete what is there now."""
+        if self._opened[0] and self._opened != self._identity():
+            self._leave()
 
     def _leave(self) -> None:
-        """Close all connections to a file that was deleted or replaced."""
+        """Close all connections to what was deleted, replaced or overwritten."""
         leaving = [each for each in self._connections if each.identity]
-        for each in leaving:
-            with suppress(sqlite3.Error):  # it is closed, perhaps
-                each.rollback()
-                # What was acknowledged goes into the file that was opened, for the case that it was only moved.
-                _write_back(each)
-        for each in leaving:
-            each.identity = None
-            each.close()
-        self._discard_log()
+        main, wal, _ = self._identity()
+        is_log_alive = (main, wal) == self._opened[:2]
+        with ExitStack() as stack:
+            if is_log_alive or self._is_overwritten:
+                # The log is another process's too, or not of this content: the last one to close would write it back.
+                stack.enter_context(reading(self._path))
+            for each in leaving:
+                with suppress(sqlite3.Error):  # it is closed, perhaps
+                    each.rollback()
+                    if not is_log_alive and not self._is_overwritten:
+                        # What was acknowledged goes into the file that was opened, if it was only moved.
+                        _write_back(each)
+            for each in leaving:
+                each.identity = None
+                each.close()
+            self._overwriting.end()
+        if not is_log_alive and not self._is_overwritten:
+            self._discard_log()
+        self._opened, self._is_overwritten = _NOTHING, False
 
     def _discard_log(self) -> None:
         """Delete the write-ahead log of a file that was replaced: SQLite would write it into the one that is there now.
@@ -145,10 +179,10 @@ class DatabaseFile:
             is_logging = False
             with suppress(OSError):  # a file that can't be written to can't be locked
                 file = stack.enter_context(Path(self._path).open("r+b"))
-                if not _lock(file, _OPEN):
+                if not lock(file, OPEN):
                     return  # somebody has opened it, and the log is its own
                 is_logging = self._is_logging()
-            main, wal = self._identity()
+            main, wal, _ = self._identity()
             if main and main != self._opened[0] and (wal == self._opened[1] or is_logging):
                 for beside in (self._wal, self._shm):
                     Path(beside).unlink(missing_ok=True)
@@ -156,7 +190,7 @@ class DatabaseFile:
     def _is_logging(self) -> bool:
         """Whether another process uses the write-ahead log, for a file that is not there any more."""
         with suppress(FileNotFoundError), Path(self._shm).open("r+b") as file:
-            return not _lock(file, _LOGGING)
+            return not lock(file, LOGGING)
         return False
 
     def _find_log(self) -> None:
@@ -172,7 +206,12 @@ class DatabaseFile:
             return 0
 
     def _identity(self) -> _Identity:
-        return _inode(self._path), _inode(self._wal)
+        try:
+            status = os.stat(self._path)  # noqa: PTH116  # half the time of Path.stat, for every request
+        except OSError:
+            return None, _inode(self._wal), _inode(self._shm)
+        self._modified = status.st_mtime_ns
+        return (status.st_dev, status.st_ino), _inode(self._wal), _inode(self._shm)
 
 
 def _write_back(connection: FileConnection) -> None:
@@ -184,20 +223,9 @@ def _write_back(connection: FileConnection) -> None:
         time.sleep(0.005)
 
 
-def _lock(file: BinaryIO, place: tuple[int, int]) -> bool:
-    """Lock so many bytes of a file from one on until it is closed; whether nobody else has locked some of them."""
-    import fcntl  # not on Windows, where a file that is open can't be replaced
-
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, *place)
-    except OSError:
-        return False
-    return True
-
-
 def _inode(path: str) -> _Inode | None:
     try:
-        status = os.stat(path)  # noqa: PTH116  # half the time of Path.stat, for every request
+        status = os.stat(path)  # noqa: PTH116  # as above
     except OSError:
         return None
     return status.st_dev, status.st_ino

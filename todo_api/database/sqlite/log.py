@@ -50,6 +50,7 @@ class LongLog:
             reader = Reader(self._engine)
             try:
                 await greenlet_spawn(reader.open)
+                self._file.check(reader.sqlite)
                 if await Thread(self._pool).run(reader.sqlite, partial(_write_back, reader.sqlite)):
                     return
             except sqlite3.Error:
