@@ -117,7 +117,7 @@ class InPlaceWrites(InPlace):
                 self._log.shorten()
             else:
                 commit()
-            self._file.check(self.sqlite)  # what was committed beside it is no success
+            self._file.check(self._driver)  # what was committed beside it is no success
         except BaseException:
             self.close()
             raise
