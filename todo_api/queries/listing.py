@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from annotated_types import MaxLen
 from fastapi import Request, Response
-from pydantic import Field, PrivateAttr, StringConstraints, TypeAdapter
+from pydantic import Field, PrivateAttr, TypeAdapter
 from sqlalchemy import Row, func
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -59,10 +59,9 @@ class Listing(Query[T]):
     @classmethod
     def fields(cls, table: type[Table]) -> dict[str, Any]:
         names = list(sortables(table))
-        choice = "|".join(names)
         return {
             "cursor": (
-                Annotated[str, MaxLen(7000), StringConstraints(pattern="^[A-Za-z0-9_-]+$")] | None,
+                Annotated[str, MaxLen(7000)] | None,
                 Field(
                     default=None,
                     description="Where the page begins: `X-Next-Cursor` of the page before. It is enough alone, as it"
@@ -71,12 +70,11 @@ class Listing(Query[T]):
                 ),
             ),
             "sort": (
-                str | None,
+                Annotated[str, MaxLen(500)] | None,
                 Field(
                     default=None,
                     description=_describe_sort(table),
-                    examples=[f"-{names[0]}"],
-                    json_schema_extra={"pattern": f"^-?({choice})(,-?({choice}))*$"},
+                    examples=[f"{names[-1]},-{names[0]}"],
                 ),
             ),
         }
