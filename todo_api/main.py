@@ -28,6 +28,8 @@ def create_app(settings: Settings) -> FastAPI:
     """Assemble the application; it opens the database of the settings when it starts to serve."""
     bodies, answers = Room(), Room()
 
+    addresses = Addresses(settings.url, settings.proxies)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         database = Database(
@@ -40,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield {
                     "database": database,
                     "callers": callers.choose(settings, database),
-                    "addresses": Addresses(settings.url, settings.proxies),
+                    "addresses": addresses,
                     "require_if_match": settings.require_if_match,
                     "bodies": bodies,
                     "answers": answers,
@@ -63,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         lifespan=lifespan,
         docs_url=None,
-        openapi_url="/openapi.json" if settings.docs else None,
+        openapi_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -71,13 +73,14 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (todos.router, todos.many, health.router):
         app.router.routes.extend(router.routes)
     if settings.docs:
-        docs.install(app)
+        docs.install(app, addresses)
     errors.install(app)
     origins = settings.cors_origins
     cross_origin = cors.allow(origins) if origins else None
     pace = Pace(settings.database_timeout)
     app.add_middleware(Gate, pace=pace, answers=answers, checks=callers.checks(settings), cors=cross_origin)
-    app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token")  # type: ignore[method-assign]  # FastAPI's documented way
+    url = addresses.url or "http://127.0.0.1:8000"
+    app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token", url=url)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 

@@ -3,9 +3,11 @@
 from importlib.resources import files
 
 import fastapi_swagger
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
+
+from todo_api.http.addresses import Addresses
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -60,6 +62,11 @@ async def start_docs() -> Response:
     return Response(_START, media_type="text/javascript")
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, addresses: Addresses) -> None:
+    async def describe(request: Request) -> JSONResponse:
+        """The OpenAPI document; its server is the address by which it was asked for."""
+        return JSONResponse(app.openapi() | {"servers": [{"url": addresses.base(request.scope)}]})
+
     app.include_router(router)
+    app.add_route("/openapi.json", describe)
     app.mount("/docs", StaticFiles(directory=str(files(fastapi_swagger) / "resources")))

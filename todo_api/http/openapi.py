@@ -37,8 +37,8 @@ _BEARER = {
 _INTEGER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
-def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
-    """The document of `app`, made once; `with_tokens` it says that each operation needs one."""
+def build_document(app: FastAPI, *, with_tokens: bool, url: str) -> dict[str, Any]:
+    """The document of `app`, made once, for a server at `url`; `with_tokens` it says that each operation needs one."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -47,7 +47,7 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
             description=app.description,
             contact=app.contact,
             license_info=app.license_info,
-            servers=[{"url": "."}],  # beside this document, so that /docs calls through any proxy's prefix
+            servers=[{"url": url}],
             tags=app.openapi_tags,
             routes=app.routes,
         )
