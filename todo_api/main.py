@@ -17,6 +17,7 @@ from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
 from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
+from todo_api.http.introduction import DEFAULT_URL
 from todo_api.http.pace import Pace
 from todo_api.http.room import Room, give_back_memory
 from todo_api.logs import log_config
@@ -50,12 +51,10 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await database.dispose()
 
-    summary, _, description = (getdoc(todo_api) or "").partition("\n\n")
     app = FastAPI(
         title="todo_api",
-        summary=summary,
+        summary=getdoc(todo_api),
         version=todo_api.__version__,
-        description=description,
         contact={"name": "The operator of this server"},
         license_info={"name": "MIT", "identifier": "MIT"},
         openapi_tags=[
@@ -79,7 +78,7 @@ def create_app(settings: Settings) -> FastAPI:
     cross_origin = cors.allow(origins) if origins else None
     pace = Pace(settings.database_timeout)
     app.add_middleware(Gate, pace=pace, answers=answers, checks=callers.checks(settings), cors=cross_origin)
-    url = addresses.url or "http://127.0.0.1:8000"
+    url = addresses.url or DEFAULT_URL
     app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token", url=url)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

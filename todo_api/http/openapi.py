@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from todo_api.database.owners import owned_tables
 from todo_api.http.bodies import JSON
 from todo_api.http.headers import OPEN_PATHS
+from todo_api.http.introduction import introduction
 from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
     DiskFull,
@@ -44,7 +45,7 @@ def build_document(app: FastAPI, *, with_tokens: bool, url: str) -> dict[str, An
             title=app.title,
             version=app.version,
             summary=app.summary,
-            description=app.description,
+            description=introduction(url, with_tokens=with_tokens),
             contact=app.contact,
             license_info=app.license_info,
             servers=[{"url": url}],
