@@ -186,7 +186,7 @@ def test_the_docs_begin_with_a_first_call_that_works_and_lead_to_the_operations(
         page.goto(f"{server.url}/docs")
         page.locator(".opblock").first.wait_for()
         intro = page.locator(".info")
-        curl, python, javascript = intro.locator(".markdown pre").all_inner_texts()
+        curl, python, javascript = intro.locator("pre:has(code)").all_inner_texts()
         subprocess.run(["/bin/sh", "-c", curl], check=True, capture_output=True, timeout=PATIENCE)
         subprocess.run([sys.executable, "-c", python], check=True, timeout=PATIENCE)
         page.evaluate(f"(async () => {{ {javascript} }})()")
@@ -230,7 +230,9 @@ def test_the_docs_send_the_token_that_they_are_given(chromium: str, folder: Path
         assert (status, new) == ("201", new | {"id": 1, "task": "Buy milk"})
         assert execute(page, "list_todos") == ("200", [new])
         assert complaints == []
-        for shown in page.locator(".info .markdown pre").all_inner_texts():
+        first_calls = page.locator(".info pre:has(code)").all_inner_texts()
+        assert len(first_calls) == 3
+        for shown in first_calls:
             assert f"{server.url}/todos" in shown
             assert "Bearer todo_" in shown
 

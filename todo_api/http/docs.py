@@ -62,8 +62,8 @@ SwaggerUIBundle({
 """
 
 # Swagger UI lets tables and addresses run out of a narrow window.
-_NARROW = """.swagger-ui .info .markdown pre { overflow-x: auto; }
-.swagger-ui .info .markdown pre code { white-space: pre; }
+_NARROW = """.swagger-ui .info pre { overflow-x: auto; }
+.swagger-ui .info pre code { white-space: pre; }
 @media (max-width: 640px) {
   .swagger-ui .wrapper { padding: 0 10px; }
   .swagger-ui .schemes, .swagger-ui .schemes > * { flex-wrap: wrap; max-width: 100%; }
