@@ -75,7 +75,9 @@ def test_the_document_is_printed_without_a_server_and_a_database(
     document = json.loads(printed.stdout)
     assert document["servers"] == [{"url": address}]
     assert served["servers"] == [{"url": address if environment else str(client.base_url).rstrip("/")}]
-    assert document | {"servers": []} == served | {"servers": []}
+    introduction = document["info"]["description"]
+    assert served["info"]["description"] == introduction.replace(address, served["servers"][0]["url"])
+    assert document | {"servers": [], "info": {}} == served | {"servers": [], "info": {}}
 
 
 def test_settings_are_read_from_the_file_env_where_the_environment_has_none(folder: Path) -> None:
@@ -158,6 +160,17 @@ def test_several_workers_share_one_database(folder: Path, backend: Backend) -> N
 
         assert len(client.get("/todos").json()) == 20
         assert server.stop() == 0
+
+
+def test_what_a_command_can_not_do_is_said_in_words(sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.empty()
+    unknown = run("todo_api", "tokn", TODO_DATABASE_URL=url)
+    nobody = run("todo_api", "owner", "rename", "alise", "alice", TODO_DATABASE_URL=url)
+
+    assert unknown.returncode == 2
+    assert "error: argument COMMAND: invalid choice: 'tokn'" in unknown.stderr
+    assert nobody.returncode == 1
+    assert nobody.stderr.endswith("todo_api: alise has no todos and no tokens, so nothing was renamed\n")
 
 
 def test_a_server_by_hand_serves_a_migrated_database(folder: Path, sqlite_backend: SQLite) -> None:
