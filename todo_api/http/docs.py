@@ -68,9 +68,9 @@ _NARROW = """.swagger-ui .info pre { overflow-x: auto; }
   .swagger-ui .wrapper { padding: 0 10px; }
   .swagger-ui .schemes, .swagger-ui .schemes > * { flex-wrap: wrap; max-width: 100%; }
   .swagger-ui .servers select { max-width: 100%; min-width: 0; }
-  .swagger-ui table.parameters > tbody > tr { display: block; }
-  .swagger-ui table.parameters > tbody > tr > td { display: block; max-width: none; }
-  .swagger-ui table.parameters > thead { display: none; }
+  .swagger-ui :is(.parameters, .responses-table) > tbody > tr { display: block; }
+  .swagger-ui :is(.parameters, .responses-table) > tbody > tr > td { display: block; max-width: none; width: auto; }
+  .swagger-ui :is(.parameters, .responses-table) > thead { display: none; }
   .swagger-ui table { table-layout: fixed; word-break: break-word; }
   .swagger-ui select, .swagger-ui input[type], .swagger-ui textarea { max-width: 100%; min-width: 0; width: 100%; }
   .swagger-ui .opblock .opblock-summary-description { text-align: left; }

@@ -41,7 +41,11 @@ class Listing(Query[T]):
     """The query parameters of a list."""
 
     limit: Annotated[int, Digits] = Field(
-        default=100, ge=1, le=500, description="How many to answer at the most.", examples=[50]
+        default=100,
+        ge=1,
+        le=500,
+        description="How many to answer at the most: 1 to 500, and 100 unless sent.",
+        examples=[50],
     )
     cursor: str | None = None
     sort: str | None = None
