@@ -1,5 +1,6 @@
 """The application in process, called as from this machine, and its commands."""
 
+import re
 from contextlib import redirect_stdout
 from io import StringIO
 from typing import Any
@@ -16,6 +17,14 @@ def in_process(peer: tuple[str, int] | None = ("127.0.0.1", 50000), **settings: 
     """A client of an application with these settings, which starts by `with`."""
     app = create_app(Settings(**settings))
     return TestClient(app, base_url="http://127.0.0.1:8000", client=peer)  # type: ignore[arg-type]  # None: without address
+
+
+def sort_members(document: Any) -> list[str]:
+    """What a list of todos can be sorted by; the description of `sort` names it."""
+    parameters = document["paths"]["/todos"]["get"]["parameters"]
+    (sort,) = (each["description"] for each in parameters if each["name"] == "sort")
+    named = sort.partition("Members: ")[2].partition(" For example")[0]
+    return list(dict.fromkeys(re.findall(r"`(\w+)`", named)))
 
 
 def command(database_url: str, *arguments: str) -> str:

@@ -1,5 +1,6 @@
 """`python -m todo_api`: bring the database to the newest migration, then serve, or do what the command says."""
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from todo_api import __version__
 from todo_api.access import commands
 from todo_api.access.callers import is_loopback
 from todo_api.database import backups
@@ -20,6 +22,9 @@ from todo_api.settings import Settings, load_settings
 def main() -> None:
     settings = load_settings()
     options = parse_arguments(settings)
+    if "describe" in options:
+        describe()
+        return
     if "maintain" in options:
         backups.run(options, settings.database_url)
         return
@@ -43,7 +48,15 @@ def main() -> None:
     port = options.port or free_port(options.host)
     address = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     docs = f", and describes itself at {address}/docs" if settings.docs else ""
-    serve(settings, options.host, port, options.workers, f"todo_api serves {address}{docs}")
+    announcement = f"todo_api serves {address}{docs}"
+    serve(settings, options.host, port, options.workers, announcement, reload=options.reload)
+
+
+def describe() -> None:
+    """Print the OpenAPI document."""
+    from todo_api.main import app  # no other command needs the application
+
+    print(json.dumps(app.openapi(), indent=2))
 
 
 def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) -> Namespace:
@@ -58,10 +71,17 @@ def parse_arguments(settings: Settings, arguments: Sequence[str] | None = None) 
         type=_read("workers"),
         help="how many processes serve (default: %(default)s)",
     )
-    nouns = parser.add_subparsers(title="instead of serving", metavar="")
+    parser.add_argument("--reload", action="store_true", help="serve anew whenever the code changes, for development")
+    parser.add_argument("--version", action="version", version=f"todo_api {__version__}")
+    nouns = parser.add_subparsers(title="instead of serving", metavar="COMMAND")
+    openapi = nouns.add_parser("openapi", help="print the OpenAPI document, of which clients are generated")
+    openapi.set_defaults(describe=True)
     commands.add_to(nouns)
     backups.add_to(nouns)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.reload and options.workers > 1:
+        parser.error("--reload serves by one process, so --workers must be 1")
+    return options
 
 
 def _read(name: str) -> Callable[[str], Any]:

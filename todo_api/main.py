@@ -17,6 +17,7 @@ from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
 from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
+from todo_api.http.introduction import DEFAULT_URL
 from todo_api.http.pace import Pace
 from todo_api.http.room import Room, give_back_memory
 from todo_api.logs import log_config
@@ -27,6 +28,8 @@ from todo_api.settings import Settings, load_settings
 def create_app(settings: Settings) -> FastAPI:
     """Assemble the application; it opens the database of the settings when it starts to serve."""
     bodies, answers = Room(), Room()
+
+    addresses = Addresses(settings.url, settings.proxies)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -40,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
                 yield {
                     "database": database,
                     "callers": callers.choose(settings, database),
-                    "addresses": Addresses(settings.url, settings.proxies),
+                    "addresses": addresses,
                     "require_if_match": settings.require_if_match,
                     "bodies": bodies,
                     "answers": answers,
@@ -48,12 +51,10 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await database.dispose()
 
-    summary, _, description = (getdoc(todo_api) or "").partition("\n\n")
     app = FastAPI(
         title="todo_api",
-        summary=summary,
+        summary=getdoc(todo_api),
         version=todo_api.__version__,
-        description=description,
         contact={"name": "The operator of this server"},
         license_info={"name": "MIT", "identifier": "MIT"},
         openapi_tags=[
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
         lifespan=lifespan,
         docs_url=None,
-        openapi_url="/openapi.json" if settings.docs else None,
+        openapi_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
@@ -71,13 +72,14 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (todos.router, todos.many, health.router):
         app.router.routes.extend(router.routes)
     if settings.docs:
-        docs.install(app)
+        docs.install(app, addresses)
     errors.install(app)
     origins = settings.cors_origins
     cross_origin = cors.allow(origins) if origins else None
     pace = Pace(settings.database_timeout)
     app.add_middleware(Gate, pace=pace, answers=answers, checks=callers.checks(settings), cors=cross_origin)
-    app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token")  # type: ignore[method-assign]  # FastAPI's documented way
+    url = addresses.url or DEFAULT_URL
+    app.openapi = partial(openapi.build_document, app, with_tokens=settings.auth == "token", url=url)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
 

@@ -39,11 +39,11 @@ class TodoItem(Counted, table=True):
     task: Annotated[Line, Words("q", "task", "notes")] = Field(
         min_length=1, max_length=500, schema_extra={"examples": ["Buy milk"]}
     )
-    """What is to be done: 1 to 500 characters on one line; white space around it is dropped."""
+    """What is to be done: 1 to 500 characters on one line, no control characters, not blank; the ends are trimmed."""
     complete: Annotated[bool, Equals()] = Field(default=False, schema_extra={"examples": [False]})
     """Whether it is done; false for a new todo unless sent."""
     notes: OptionalText = Field(default=None, max_length=MAX_TEXT, schema_extra={"examples": ["Two litres,\nno sugar"]})
-    """More about it: up to 16,384 characters on any number of lines; null when there are none, or blank ones."""
+    """More about it: up to 16,384 characters on any number of lines, no other control characters; null when blank."""
     due_on: Day | None = Field(default=None, schema_extra={"examples": ["2026-12-24"]})
     """The day on which it is due, without a time zone; null when there is none. Setting it clears `due_at`."""
     due_at: Annotated[Instant | None, InsteadOf("due_on"), Due("due_on")] = Field(
@@ -60,7 +60,7 @@ class TodoItem(Counted, table=True):
     ] = Field(default=0, schema_extra={"examples": [5]})
     """How urgent it is (RFC 5545, section 3.8.1.9): 1 is the most urgent, 9 the least, 0 says nothing."""
     tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
-    """Up to 32 distinct tags, each of 1 to 64 characters on one line without white space around it, in their order."""
+    """Up to 32 distinct tags in their order, each 1 to 64 characters on one line, trimmed, no control characters."""
     task_folded: Annotated[str, Internal, FoldOf("task")] = Field(
         default=None, sa_type=Text, sa_column_kwargs={"server_default": ""}
     )

@@ -5,13 +5,14 @@ import signal
 import socket
 import sys
 from multiprocessing import parent_process
+from pathlib import Path
 from threading import Thread
 from time import monotonic
 from typing import Any, Final
 
 from uvicorn import Config, Server
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors import ChangeReload, Multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
 from todo_api.http.connection import Protocol
@@ -30,7 +31,7 @@ BACKLOG_OF_FEW = 16
 """The same where the limit of open files is low, so that the database finds files."""
 
 
-def serve(settings: Settings, host: str, port: int, workers: int, announcement: str) -> None:
+def serve(settings: Settings, host: str, port: int, workers: int, announcement: str, *, reload: bool = False) -> None:
     """Serve until a signal says to stop: let the running requests end, and raise that signal again.
 
     The announcement is printed when the port is bound.
@@ -42,6 +43,8 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         host=host,
         port=port,
         workers=workers,
+        reload=reload,
+        reload_dirs=[str(Path(__file__).parent)],  # else it would look through the virtual environment too
         log_config=log_config(settings.log_format, settings.log_level),
         http="todo_api.server:Protocol",
         ws="none",
@@ -57,6 +60,11 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
             served,
             settings.max_connections,
         )
+    if reload:
+        listening = config.bind_socket()
+        print(announcement, flush=True)
+        ChangeReload(config, Server(config).run, [listening]).run()
+        return
     if workers == 1:
         config.load()
     # uvicorn shuts down in order and then raises the signal again, for which a process would end with a bad status.

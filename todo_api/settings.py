@@ -1,4 +1,4 @@
-"""The settings, read from the environment."""
+"""The settings, read from the environment and from the file `.env`."""
 
 import os
 import re
@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from dotenv import load_dotenv
 from pydantic import AliasChoices, BeforeValidator, Field, InstanceOf, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
@@ -144,7 +145,14 @@ class Settings(BaseSettings):
 
 
 def load_settings() -> Settings:
-    """The settings of this process; a wrong or unknown variable ends it with one line that names it."""
+    """The settings of this process; a wrong or unknown variable ends it with one line that names it.
+
+    Variables in the file `.env` of the current folder count where the environment has none of their name.
+    """
+    try:
+        load_dotenv(".env", interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise SystemExit(f"todo_api: .env can't be read: {error}") from None
     known = {PREFIX + name.upper() for name in Settings.model_fields}
     for name, value in os.environ.items():
         if name in known or not name.startswith(PREFIX) or name.startswith(TEST_PREFIX):

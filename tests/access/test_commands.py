@@ -1,14 +1,18 @@
 """The commands, run as a person runs them."""
 
+import json
 import socket
 import sqlite3
+import time
 from contextlib import ExitStack, closing
 from pathlib import Path
+from shutil import copy, copytree, ignore_patterns
 
 import pytest
 
-from tests.databases import Backend, SQLite
-from tests.servers import run, serving, starting
+from tests.databases import ROOT, Backend, SQLite
+from tests.servers import OTHER_ROOT, PATIENCE, run, serving, starting
+from todo_api import __version__
 from todo_api.__main__ import parse_arguments
 from todo_api.settings import load_settings
 
@@ -43,8 +47,96 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    for option in ("--host", "--port", "--workers", "token", "owner", "backup", "restore"):
+    options = ("--host", "--port", "--workers", "--reload", "--version")
+    for option in (*options, "openapi", "token", "owner", "backup", "restore"):
         assert option in shown
+
+
+def test_the_command_prints_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(load_settings(), ["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"todo_api {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [({}, "http://127.0.0.1:8000"), ({"TODO_URL": "https://example.org/api/"}, "https://example.org/api")],
+)
+def test_the_document_is_printed_without_a_server_and_a_database(
+    folder: Path, sqlite_backend: SQLite, environment: dict[str, str], address: str
+) -> None:
+    printed = run("todo_api", "openapi", TODO_DATABASE_URL="sqlite:////no/such/folder/todo.db", **environment)
+    with serving(folder, TODO_DATABASE_URL=sqlite_backend.empty(), **environment) as (_, client):
+        served = client.get("/openapi.json").json()
+
+    assert printed.returncode == 0
+    document = json.loads(printed.stdout)
+    assert document["servers"] == [{"url": address}]
+    assert served["servers"] == [{"url": address if environment else str(client.base_url).rstrip("/")}]
+    introduction = document["info"]["description"]
+    assert served["info"]["description"] == introduction.replace(address, served["servers"][0]["url"])
+    assert document | {"servers": [], "info": {}} == served | {"servers": [], "info": {}}
+
+
+def test_settings_are_read_from_the_file_env_where_the_environment_has_none(folder: Path) -> None:
+    (folder / ".env").write_text("# mine\nTODO_PORT=8123\nTODO_HOST='127.0.0.2'\n")
+    shown = run("todo_api", "--help", TODO_HOST="127.0.0.3", **{OTHER_ROOT: str(folder)}, PYTHONPATH=str(ROOT))
+
+    assert "(default: 8123)" in shown.stdout
+    assert "(default: 127.0.0.3)" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"TODO_PROT=8123", "todo_api: TODO_PROT is not a setting; did you mean 'TODO_PORT'?"),
+        (b"TODO_PORT=\xff", "todo_api: .env can't be read: 'utf-8' codec can't decode byte 0xff in position 10"),
+    ],
+)
+def test_a_wrong_file_env_ends_the_start_with_a_line(folder: Path, content: bytes, said: str) -> None:
+    (folder / ".env").write_bytes(content)
+    refused = run("todo_api", **{OTHER_ROOT: str(folder)}, PYTHONPATH=str(ROOT))
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(said)
+    assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_server_that_reloads_serves_what_the_code_says_now(folder: Path, sqlite_backend: SQLite) -> None:
+    for name in ("todo_api", "migrations"):
+        copytree(ROOT / name, folder / name, ignore=ignore_patterns("__pycache__"))
+    copy(ROOT / "alembic.ini", folder)
+    routes = folder / "todo_api" / "routes" / "todos.py"
+    command = ("todo_api", "--port", "0", "--reload")
+    with serving(folder, *command, TODO_DATABASE_URL=sqlite_backend.empty(), **{OTHER_ROOT: str(folder)}) as (
+        server,
+        client,
+    ):
+
+        def summary() -> str:
+            document = client.get("/openapi.json", headers={"connection": "close"}).json()
+            return str(document["paths"]["/todos"]["get"]["summary"])
+
+        assert summary() == "List todos"
+        routes.write_text(routes.read_text().replace('"""List todos', '"""List what is to be done'))
+        server.wait_until_said("Reloading...")
+
+        deadline = time.monotonic() + PATIENCE
+        while summary() == "List todos":  # the old process answers until it has ended
+            assert time.monotonic() < deadline
+        assert summary() == "List what is to be done"
+        assert server.stop() == 0
+
+
+def test_a_server_that_reloads_is_one_process(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        parse_arguments(load_settings(), ["--reload", "--workers", "2"])
+
+    assert refused.value.code == 2
+    assert "--reload serves by one process, so --workers must be 1" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -68,6 +160,17 @@ def test_several_workers_share_one_database(folder: Path, backend: Backend) -> N
 
         assert len(client.get("/todos").json()) == 20
         assert server.stop() == 0
+
+
+def test_what_a_command_can_not_do_is_said_in_words(sqlite_backend: SQLite) -> None:
+    url = sqlite_backend.empty()
+    unknown = run("todo_api", "tokn", TODO_DATABASE_URL=url)
+    nobody = run("todo_api", "owner", "rename", "alise", "alice", TODO_DATABASE_URL=url)
+
+    assert unknown.returncode == 2
+    assert "error: argument COMMAND: invalid choice: 'tokn'" in unknown.stderr
+    assert nobody.returncode == 1
+    assert nobody.stderr.endswith("todo_api: alise has no todos and no tokens, so nothing was renamed\n")
 
 
 def test_a_server_by_hand_serves_a_migrated_database(folder: Path, sqlite_backend: SQLite) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
+from tests.applications import sort_members
 from tests.benchmark.direct import Direct, running
 from tests.benchmark.rows import COMMON, RARE, UNCOMMON, fill
 from tests.databases import Backend, SQLite, postgresql
@@ -74,12 +75,11 @@ def queries(document: dict[str, Any]) -> Iterator[str]:
     for parameter in document["paths"]["/todos"]["get"]["parameters"]:
         name, schema = parameter["name"], parameter["schema"]
         if name == "sort":
-            members = schema["pattern"].split("(")[1].split(")")[0].split("|")
-            yield from (f"sort={sign}{member}" for member in members for sign in ("", "-"))
+            yield from (f"sort={sign}{member}" for member in sort_members(document) for sign in ("", "-"))
         elif name not in ("limit", "cursor", "count", "tz"):
             examples = SAMPLES.get(name)
             if examples is None:
-                examples = INSTANTS if "T" in str(schema) else tuple(map(str, schema["examples"]))
+                examples = INSTANTS if "T" in str(schema) else (str(parameter["example"]),)
             yield from (f"{name}={value if '&' in value else quote_plus(value)}" for value in examples)
     yield from COMBINED
 

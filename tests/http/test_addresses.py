@@ -54,6 +54,7 @@ def test_an_address_is_the_one_that_the_client_used(
     caller = (peer, 50000) if peer else None
     with in_process(caller, database_url=url, auth="token", **settings) as client:
         assert addresses(client, token | headers) == (f"{base}/todos", f"{base}/todos")
+        assert client.get("/openapi.json", headers=headers).json()["servers"] == [{"url": base}]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -13,7 +15,7 @@ import pytest
 
 from tests.applications import command
 from tests.databases import SQLite
-from tests.servers import serving
+from tests.servers import PATIENCE, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Page
@@ -62,7 +64,7 @@ def authorize(page: Page, token: str) -> None:
 
 def execute(page: Page, operation: str, body: object = None, **parameters: str) -> tuple[str, Any]:
     """Unfold an operation, fill it in and press Execute; the status and the body that the page shows."""
-    block = page.locator(f"#operations-todos-{operation}")
+    block = page.locator(f"[id$=todos-{operation}]")
     fold = block.locator(".opblock-summary-control")
     fold.click()
     for name, value in parameters.items():
@@ -110,6 +112,105 @@ def test_the_docs_try_every_step_of_a_todo_without_another_host_or_a_complaint(
         assert hosts == {urlsplit(server.url).netloc}
 
 
+WRONG = {
+    "a day in another order": ("list_todos", {"due_before": "24/12/2026"}, "due_before"),
+    "a day where an instant is needed": ("list_todos", {"created_after": "24/12/2026"}, "created_after"),
+    "a tag without its quotes": ("get_todo", {"todo_id": "1", "If-None-Match": "4"}, "If-None-Match"),
+    "a blank in an order": ("list_todos", {"sort": "due -created_at"}, "sort"),
+    "a limit that is too large": ("list_todos", {"limit": "501"}, "limit"),
+    "a word for a number": ("list_todos", {"priority": "high"}, "priority"),
+    "a cursor of nothing": ("list_todos", {"cursor": "a b"}, "cursor"),
+}
+
+
+@pytest.mark.slow
+def test_the_docs_send_what_is_wrong_so_that_the_answer_says_why(
+    chromium: str, folder: Path, sqlite_backend: SQLite
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with (
+        serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, client),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        client.post("/todos", json={"task": "Buy milk"})
+        for operation, parameters, pointer in WRONG.values():
+            page = browser.new_page()
+            page.goto(f"{server.url}/docs")
+            status, problem = execute(page, operation, **parameters)
+
+            assert (status, problem["errors"][0]["pointer"]) == ("422", pointer)
+
+        page = browser.new_page()
+        page.goto(f"{server.url}/docs")
+        assert execute(page, "update_todo", {"task": 5}, todo_id="1")[1]["errors"][0]["pointer"] == "/task"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_docs_fit_into_a_window(chromium: str, folder: Path, sqlite_backend: SQLite, width: int) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with (
+        serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, _),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto(f"{server.url}/docs")
+        operations = page.locator(".opblock")
+        operations.first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        for operation in operations.all():
+            operation.locator(".opblock-summary-control").press("Enter")
+            button = operation.get_by_role("button", name="Execute", exact=True)
+            button.press("Enter")
+
+            # What needs an id is not sent without one; all else is.
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.slow
+def test_the_docs_begin_with_a_first_call_that_works_and_lead_to_the_operations(
+    chromium: str, folder: Path, sqlite_backend: SQLite
+) -> None:
+    from playwright.sync_api import sync_playwright
+
+    with (
+        serving(folder, TODO_DATABASE_URL=sqlite_backend.migrated()) as (server, client),
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
+    ):
+        page = browser.new_page()
+        page.goto(f"{server.url}/docs")
+        page.locator(".opblock").first.wait_for()
+        intro = page.locator(".info")
+        curl, python, javascript = intro.locator("pre:has(code)").all_inner_texts()
+        subprocess.run(["/bin/sh", "-c", curl], check=True, capture_output=True, timeout=PATIENCE)
+        subprocess.run([sys.executable, "-c", python], check=True, timeout=PATIENCE)
+        page.evaluate(f"(async () => {{ {javascript} }})()")
+        assert [todo["task"] for todo in client.get("/todos").json()] == ["Buy milk"] * 3
+
+        with page.context.expect_page() as opened:
+            intro.get_by_role("link", name="patch_todos").click()
+        opened.value.locator("[id$=todos-patch_todos].is-open").wait_for()
+        names = (
+            page.locator(".opblock-tag-section")
+            .first.locator(".opblock")
+            .evaluate_all("found => found.map(each => each.id.split('-').pop())")
+        )
+        assert names == [
+            "create_todo",
+            "list_todos",
+            "get_todo",
+            "update_todo",
+            "patch_todo",
+            "delete_todo",
+            "move_todo",
+        ]
+
+
 @pytest.mark.slow
 def test_the_docs_send_the_token_that_they_are_given(chromium: str, folder: Path, sqlite_backend: SQLite) -> None:
     from playwright.sync_api import sync_playwright
@@ -129,6 +230,11 @@ def test_the_docs_send_the_token_that_they_are_given(chromium: str, folder: Path
         assert (status, new) == ("201", new | {"id": 1, "task": "Buy milk"})
         assert execute(page, "list_todos") == ("200", [new])
         assert complaints == []
+        first_calls = page.locator(".info pre:has(code)").all_inner_texts()
+        assert len(first_calls) == 3
+        for shown in first_calls:
+            assert f"{server.url}/todos" in shown
+            assert "Bearer todo_" in shown
 
         for sent, refusal in (("", "401"), (reader, "403")):
             page = browser.new_page()

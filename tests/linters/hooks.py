@@ -14,6 +14,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.generation.meta import ComponentInfo, CoveragePhaseData, TestPhase
 from schemathesis.openapi.checks import RejectedPositiveData
 
+from tests.applications import sort_members
+from todo_api.single_model import fields
 from todo_api.single_model.folding import is_blank
 
 TAGS = {"If-Match": "*", "If-None-Match": '"0"'}
@@ -26,6 +28,45 @@ PLACES = {"after", "before", "to"}
 
 WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 """What the server trims: Unicode's White_Space, which is less than `str.strip` drops."""
+
+
+DAY = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+INSTANT = rf"{DAY}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+TAG = '(?:W/)?"[!#-~]*"'
+FORMS = {
+    "cursor": "^[A-Za-z0-9_-]+$",
+    "due_after": f"^({DAY}|{INSTANT})$",
+    "due_before": f"^({DAY}|{INSTANT})$",
+    "If-Match": rf"^(\*|{TAG}([ \t]*,[ \t]*{TAG})*)$",
+    "If-None-Match": rf"^(\*|{TAG}([ \t]*,[ \t]*{TAG})*)$",
+    "q": fields.NOT_BLANK,
+    "tag": fields.NOT_BLANK,
+}
+"""The patterns of parameters: the document has none, as Swagger UI would send nothing that they forbid."""
+STRICTER = {fields.DOCUMENTED_NOT_BLANK: fields.NOT_BLANK, fields.DOCUMENTED_TEXT: fields.TEXT}
+"""The patterns of bodies: the document has as much of them as every language reads."""
+
+
+@schemathesis.hook
+def before_load_schema(context: HookContext, document: dict[str, Any]) -> None:
+    """Say of each text what the server takes, so that the data which is to be right is."""
+    _make_stricter(document)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                schema = parameter["schema"]
+                if parameter["name"] in FORMS:
+                    schema.get("items", schema)["pattern"] = FORMS[parameter["name"]]
+                elif parameter["name"] == "sort":
+                    member = f"-?({'|'.join(sort_members(document))})"
+                    schema["pattern"] = f"^{member}(,{member})*$"
+
+
+def _make_stricter(node: Any) -> None:
+    for each in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _make_stricter(each)
+    if isinstance(node, dict) and node.get("pattern") in STRICTER:
+        node["pattern"] = STRICTER[node["pattern"]]
 
 
 @schemathesis.hook

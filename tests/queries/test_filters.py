@@ -1,7 +1,9 @@
 """Filters: what of the list is asked for."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -77,6 +79,30 @@ def test_words_are_found_in_the_notes_too(client: TestClient) -> None:
     client.delete("/todos/1")
     assert ids(client, "q=milk") == []
     assert ids(client, "q=feed") == [2]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-12-24T18:00:00Z",
+        "2026-12-24 18:00:00Z",
+        "2026-12-24 18:00:00 UTC",
+        "2026-12-24 18:00:00.000000 UTC",
+        "2026-12-24 19:00:00 +0100",
+        "2026-12-24T19:00:00+01:00",
+        "2026-12-24 13:00:00-05:00",
+    ],
+)
+@pytest.mark.parametrize("encode", [quote, lambda text: text.replace(" ", "%20"), lambda text: text.replace(" ", "+")])
+def test_an_instant_in_a_query_may_be_written_as_other_languages_print_it(
+    client: TestClient, written: str, encode: Callable[[str], str]
+) -> None:
+    client.post("/todos", json={"task": "a", "due_at": "2026-12-24T17:59:59.999Z"})
+    client.post("/todos", json={"task": "b", "due_at": "2026-12-24T18:00:00.001Z"})
+
+    assert ids(client, f"due_before={encode(written)}") == [1]
+    assert ids(client, f"due_after={encode(written)}") == [2]
+    assert ids(client, f"created_after={encode(written)}") == ids(client, "created_after=2026-12-24T18:00:00Z")
 
 
 @pytest.mark.parametrize(

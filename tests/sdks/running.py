@@ -42,6 +42,21 @@ create: 422 /problems/validation, Validation failed: /task: must not be empty (/
 """
 """What every client prints: the status of each answer, and what its typed todo, todos or problem holds."""
 
+SHORT_STORY = """\
+created #1
+created #2
+created #3
+filtered #1
+page #1 #2
+page #3
+last page: true
+never due: v2, Two litres, true, shop
+stale: 412 It is in another version than If-Match names.
+too many: 409 3 match, which is more than max_affected allows.
+wrong: 422 due_before: must be a day (2026-12-24) or an instant (2026-12-24T18:00:00Z)
+"""
+"""What the clients of further languages print: filters, pages, a member set to null beside others, and problems."""
+
 
 @contextmanager
 def described_server(folder: Path, url: str, **environment: str) -> Iterator[tuple[Server, Path]]:

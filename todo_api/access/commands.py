@@ -127,7 +127,7 @@ async def rename_owner(session: Session, options: Namespace) -> None:
         raise SystemExit(f"todo_api: {new} has todos already; with --merge, those of {old} join them for good")
     given = {table.__tablename__: await _give(session, table, old, new) for table in tables}
     if not any(given.values()):
-        raise SystemExit(f"todo_api: there is nothing of {old}")
+        raise SystemExit(f"todo_api: {old} has no todos and no tokens, so nothing was renamed")
     await session.commit()
     print(f"{new} has what was {old}'s:", ", ".join(f"{count} {table}" for table, count in given.items()))
 

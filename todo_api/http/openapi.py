@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from todo_api.database.owners import owned_tables
 from todo_api.http.bodies import JSON
 from todo_api.http.headers import OPEN_PATHS
+from todo_api.http.introduction import introduction
 from todo_api.http.problem import InvalidValue, ProblemDocument
 from todo_api.http.problems import (
     DiskFull,
@@ -37,22 +38,23 @@ _BEARER = {
 _INTEGER_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 
-def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
-    """The document of `app`, made once; `with_tokens` it says that each operation needs one."""
+def build_document(app: FastAPI, *, with_tokens: bool, url: str) -> dict[str, Any]:
+    """The document of `app`, made once, for a server at `url`; `with_tokens` it says that each operation needs one."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
             version=app.version,
             summary=app.summary,
-            description=app.description,
+            description=introduction(url, with_tokens=with_tokens),
             contact=app.contact,
             license_info=app.license_info,
-            servers=[{"url": "."}],  # beside this document, so that /docs calls through any proxy's prefix
+            servers=[{"url": url}],
             tags=app.openapi_tags,
             routes=app.routes,
         )
         document["tags"] += _further_tags(app)
-        document["security"] = []  # none is needed but where an operation says so
+        # Without tokens one may be sent all the same, so that a client of this document can call both kinds of server.
+        document["security"] = [] if with_tokens else [{}, {"token": []}]
         components = document.setdefault("components", {})
         components["headers"] = {name: header for name, header in HEADERS.items() if with_tokens or name != CHALLENGE}
         schemas = components.setdefault("schemas", {})
@@ -61,12 +63,13 @@ def build_document(app: FastAPI, *, with_tokens: bool) -> dict[str, Any]:
         problem = TypeAdapter(ProblemDocument).json_schema(ref_template=SCHEMA)
         schemas |= problem.pop("$defs") | {"Problem": problem | {"title": "Problem"}}
         _tidy(schemas)
-        if with_tokens:
-            components["securitySchemes"] = {"token": _BEARER}
+        components["securitySchemes"] = {"token": _BEARER}
         routes = {route.operation_id: route for route in app.routes if isinstance(route, Route)}
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
-                if with_tokens and path not in OPEN_PATHS:
+                if path in OPEN_PATHS:
+                    operation["security"] = []
+                elif with_tokens:
                     _require_token(method, operation)
                 _complete(method, operation, schemas, routes.get(operation["operationId"]))
         for schema in _objects(document):
@@ -116,9 +119,8 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], r
     """Add what every operation has: a summary, examples, its common problems, and the id of the request."""
     operation["summary"], _, more = operation["description"].partition("\n\n")
     operation["description"] = more or f"{operation['summary']}."
-    for parameter in operation.get("parameters", []):
-        for repeated in ("title", "description"):
-            parameter["schema"].pop(repeated, None)
+    if "parameters" in operation:
+        operation["parameters"] = [_with_example(each) for each in operation["parameters"]]
     responses = operation["responses"]
     if "requestBody" in operation and route is not None:
         _complete_body(route, method, operation["requestBody"]["content"], responses, schemas)
@@ -135,6 +137,18 @@ def _complete(method: str, operation: dict[str, Any], schemas: dict[str, Any], r
         if JSON in response.get("content", {}):
             _add_example(response["content"][JSON], schemas)
     operation["responses"] = dict(sorted(responses.items()))
+
+
+def _with_example(parameter: dict[str, Any]) -> dict[str, Any]:
+    """The parameter with an example of its own, which its description has as it is written in a request."""
+    schema = {name: each for name, each in parameter["schema"].items() if name not in ("title", "description")}
+    example = schema.pop("examples")[0]
+    values = example if isinstance(example, list) else [example]
+    texts = [str(value).lower() if isinstance(value, bool) else str(value) for value in values]
+    name = parameter["name"]
+    form = {"query": "&".join(f"{name}={text}" for text in texts), "header": f"{name}: {texts[0]}", "path": texts[0]}
+    described = f"{parameter['description']} For example `{form[parameter['in']]}`."
+    return parameter | {"description": described, "example": example, "schema": schema}
 
 
 def _complete_body(

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from sqlalchemy import bindparam
 
 from todo_api.queries.filters import Bound, Filter, Parameters, Restriction
-from todo_api.single_model.fields import Digits, Instant, TrueOrFalse
+from todo_api.single_model.fields import Digits, Instant, TrueOrFalse, from_query
 from todo_api.single_model.table import Table, column
 
 
@@ -26,7 +26,7 @@ def _kind(field: FieldInfo) -> Any:
         return Annotated[str, *_rules(field)]
     if field.annotation is int:
         return Annotated[int, *_rules(field), Digits]
-    return TrueOrFalse if field.annotation is bool else Annotated[Instant, BeforeValidator(_with_plus)]
+    return TrueOrFalse if field.annotation is bool else Annotated[Instant, BeforeValidator(from_query)]
 
 
 class Equals(Filter):
@@ -55,7 +55,7 @@ class OneOf(Filter):
             default=None,
             min_length=1,
             max_length=100,
-            description=f"Only those with one of these values of `{member}`.",
+            description=f"Only those with one of these values of `{member}`; it may be given up to 100 times.",
             examples=[[1, 2]],
         )
         kind: Any = list[_kind(field)]  # type: ignore[misc]  # a type made at run time
@@ -105,8 +105,3 @@ class After(_Range):
 
 class Before(_Range):
     compare, words = staticmethod(lt), "earlier than this instant"
-
-
-def _with_plus(text: Any) -> Any:
-    """Put back the `+` of an offset, which a URL turns into a space."""
-    return text.replace(" ", "+") if isinstance(text, str) else text

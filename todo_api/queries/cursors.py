@@ -1,6 +1,7 @@
 """Cursors: the place where a page begins, and the query that it belongs to, as text for a URL."""
 
 import json
+import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ def write_cursor(cursor: Cursor) -> str:
 
 def read_cursor(text: str) -> Cursor:
     """Raises ValueError for what is no cursor."""
+    if not re.fullmatch("[A-Za-z0-9_-]+", text):
+        raise ValueError("no base64url")
     content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     try:
         if not content.startswith(b"["):

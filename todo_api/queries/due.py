@@ -76,15 +76,16 @@ class Due(Filter):
 
     def parameters(self, member: str, field: FieldInfo) -> Parameters:
         day = f"What has a day, `{self.day}`, is due on that day in the zone `tz`."
-        examples = ["2026-12-24", "2026-12-24T18:00:00Z"]
+        form = "day (2026-12-24) or instant (2026-12-24T18:00:00Z)"
+        examples = ["2026-12-24"]
         return {
             "due_before": (
                 DayOrInstant | None,
-                Field(default=None, description=f"Only those due before this day or instant. {day}", examples=examples),
+                Field(default=None, description=f"Only those due before this {form}. {day}", examples=examples),
             ),
             "due_after": (
                 DayOrInstant | None,
-                Field(default=None, description=f"Only those due after this day or instant. {day}", examples=examples),
+                Field(default=None, description=f"Only those due after this {form}. {day}", examples=examples),
             ),
             "overdue": (
                 TrueOrFalse | None,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from annotated_types import MaxLen
 from fastapi import Request, Response
-from pydantic import Field, PrivateAttr, StringConstraints, TypeAdapter
+from pydantic import Field, PrivateAttr, TypeAdapter
 from sqlalchemy import Row, func
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -41,7 +41,11 @@ class Listing(Query[T]):
     """The query parameters of a list."""
 
     limit: Annotated[int, Digits] = Field(
-        default=100, ge=1, le=500, description="How many to answer at the most.", examples=[50]
+        default=100,
+        ge=1,
+        le=500,
+        description="How many to answer at the most: 1 to 500, and 100 unless sent.",
+        examples=[50],
     )
     cursor: str | None = None
     sort: str | None = None
@@ -59,10 +63,9 @@ class Listing(Query[T]):
     @classmethod
     def fields(cls, table: type[Table]) -> dict[str, Any]:
         names = list(sortables(table))
-        choice = "|".join(names)
         return {
             "cursor": (
-                Annotated[str, MaxLen(7000), StringConstraints(pattern="^[A-Za-z0-9_-]+$")] | None,
+                Annotated[str, MaxLen(7000)] | None,
                 Field(
                     default=None,
                     description="Where the page begins: `X-Next-Cursor` of the page before. It is enough alone, as it"
@@ -71,12 +74,11 @@ class Listing(Query[T]):
                 ),
             ),
             "sort": (
-                str | None,
+                Annotated[str, MaxLen(500)] | None,
                 Field(
                     default=None,
                     description=_describe_sort(table),
-                    examples=[f"-{names[0]}"],
-                    json_schema_extra={"pattern": f"^-?({choice})(,-?({choice}))*$"},
+                    examples=[f"{names[-1]},-{names[0]}"],
                 ),
             ),
         }

@@ -106,6 +106,9 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("default", "") is None:
         del schema["default"]
     del schema["title"]
+    # Swagger UI sends nothing that a pattern of a parameter forbids, and says nothing; the server says what is wrong.
+    for kind in (schema, schema.get("items", {})):
+        kind.pop("pattern", None)
     return schema
 
 

@@ -28,7 +28,7 @@ class Tagged(Filter):
             default=None,
             min_length=1,
             max_length=32,
-            description=f"Only those with all of these among their `{member}`.",
+            description=f"Only those with all of these among their `{member}`; it may be given up to 32 times.",
             examples=[["shopping"]],
         )
         return {self.name: (list[Tag] | None, described)}

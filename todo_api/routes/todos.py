@@ -17,16 +17,6 @@ many = APIRouter(prefix="/todos", tags=["many todos"], route_class=RouteOfMany)
 MEBIBYTE = 1024 * 1024
 
 
-@router.get("")
-async def list_todos(todos: Listing[TodoItem], session: SessionDep) -> Response:
-    """List todos
-
-    Oldest first, unless `sort` or a range such as `due_before` says otherwise. When there are more, `Link` leads to
-    the next page.
-    """
-    return await todos.respond(session)
-
-
 @router.post("", status_code=201)
 async def create_todo(todo: New[TodoItem], session: SessionDep) -> TodoItem:
     """Create a todo
@@ -37,6 +27,16 @@ async def create_todo(todo: New[TodoItem], session: SessionDep) -> TodoItem:
     session.add(todo)
     await session.commit()
     return todo
+
+
+@router.get("")
+async def list_todos(todos: Listing[TodoItem], session: SessionDep) -> Response:
+    """List todos
+
+    Oldest first, unless `sort` or a range such as `due_before` says otherwise. When there are more, `Link` leads to
+    the next page.
+    """
+    return await todos.respond(session)
 
 
 @router.get("/{todo_id:member}")
@@ -50,10 +50,10 @@ async def get_todo(todo: Current[TodoItem]) -> TodoItem:
 
 @router.put("/{todo_id:member}")
 async def update_todo(todo: Current[TodoItem], changes: Changes[TodoItem], session: SessionDep) -> TodoItem:
-    """Update a todo
+    """Update a todo, the same as PATCH
 
-    Changes the members that are sent and **keeps the others**, the same as PATCH: wiping what a client did not
-    send, because it did not know it, would do more harm than good.
+    Changes the members that are sent and **keeps the others**: wiping what a client did not send, because it did not
+    know it, would do more harm than good.
     """
     changes.apply(todo)
     await session.commit()
@@ -62,9 +62,9 @@ async def update_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessi
 
 @router.patch("/{todo_id:member}")
 async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], session: SessionDep) -> TodoItem:
-    """Patch a todo
+    """Update a todo, the same as PUT
 
-    Changes the members that are sent and keeps the others: a JSON merge patch (RFC 7396).
+    Changes the members that are sent and **keeps the others**: a JSON merge patch (RFC 7396).
     """
     changes.apply(todo)
     await session.commit()
@@ -86,7 +86,7 @@ async def move_todo(todo: Current[TodoItem], move: Move, session: SessionDep) ->
     """Move a todo
 
     Before or after another todo, or to an end of the list in the order of `position`. Other todos change only when
-    there is no room between two neighbours.
+    there is no room between two neighbours. `sort=position` shows the list in that order.
     """
     await move_todo_to(todo, move, session)
     await session.commit()

@@ -142,10 +142,19 @@ def _derive(
 
     def describe(schema: dict[str, Any]) -> None:
         tidy(schema)
+        if not required:
+            _keep_unset_absent(schema)
         schema["examples"] = examples
 
     config = ConfigDict(extra="forbid", strict=True, json_schema_extra=describe)
     return create_model(f"{verb}{table.__name__}", __config__=config, __doc__=description, **fields)
+
+
+def _keep_unset_absent(schema: dict[str, Any]) -> None:
+    """Tell oapi-codegen not to send null for each member that its caller has not set: the server would clear them."""
+    for member in schema["properties"].values():
+        if {"type": "null"} in member.get("anyOf", ()):
+            member["x-omitempty"] = True
 
 
 def _annotation(field: FieldInfo) -> Any:

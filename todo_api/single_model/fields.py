@@ -46,13 +46,13 @@ TrueOrFalse = Annotated[bool, BeforeValidator(_true_or_false)]
 
 
 class Matching:
-    """Marks text that must match a pattern, which is the same in the document as in the check.
+    """Marks text that must match a pattern; `documented` is as much of it as every language can read.
 
-    Patterns keep to what regular expressions have in common in every language (ECMA-262, section 22.2).
+    Ruby refuses a pattern with a character beyond ASCII, and PHP one with `\\u`, so that their clients would not load.
     """
 
-    def __init__(self, pattern: str, code: str, message: str) -> None:
-        self.pattern = pattern
+    def __init__(self, pattern: str, code: str, message: str, *, documented: str) -> None:
+        self.documented = documented
         self._compiled = re.compile(pattern)
         self._error = (code, message)
 
@@ -60,7 +60,7 @@ class Matching:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return handler(schema) | {"pattern": self.pattern}
+        return handler(schema) | {"pattern": self.documented}
 
     def _check(self, text: str) -> str:
         if not self._compiled.fullmatch(text):
@@ -71,7 +71,8 @@ class Matching:
 _BREAKS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 # White space is written out: languages differ in what \s is.
 _SPACES = r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-_NOT_BLANK = f"^[^{_BREAKS}]*[^{_SPACES}{_BREAKS}][^{_BREAKS}]*$"
+NOT_BLANK = f"^[^{_BREAKS}]*[^{_SPACES}{_BREAKS}][^{_BREAKS}]*$"
+DOCUMENTED_NOT_BLANK = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 
 _ONE_LINE = "must be one line without control characters, and not blank"
 
@@ -85,15 +86,18 @@ def _visible(text: str) -> str:
 Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True),
-    Matching(_NOT_BLANK, "one_line", _ONE_LINE),
+    Matching(NOT_BLANK, "one_line", _ONE_LINE, documented=DOCUMENTED_NOT_BLANK),
     AfterValidator(_visible),
 ]
 """Text on one line; white space around it is dropped."""
 
+TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$"
+DOCUMENTED_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+
 Text = Annotated[
     str,
     StringConstraints(max_length=MAX_TEXT),  # without a constraint Pydantic would let a lone surrogate through
-    Matching(r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$", "text", "must be text without control characters"),
+    Matching(TEXT, "text", "must be text without control characters", documented=DOCUMENTED_TEXT),
 ]
 """Text of any number of lines."""
 
@@ -148,6 +152,25 @@ def _date_time(value: Any) -> Any:
     return value
 
 
+_IN_QUERY = re.compile(
+    rf"(?P<day>{_DAY})[Tt ](?P<time>{_MINUTE}:[0-5][0-9](\.[0-9]+)?) ?"
+    "((?P<utc>[Zz]|UTC)|(?P<sign>[ +-])(?P<hours>[0-9]{2}):?(?P<minutes>[0-9]{2}))"
+)
+
+
+def from_query(text: Any) -> Any:
+    """The instant of a URL in the form of RFC 3339: clients write it as their language prints it.
+
+    Ruby and Rust send `2026-12-24 18:00:00 UTC` or `2026-12-24 18:00:00 +0100`, and a URL makes a blank of a bare `+`.
+    """
+    found = _IN_QUERY.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        return text
+    sign = "+" if found["sign"] == " " else found["sign"]
+    zone = "Z" if found["utc"] else f"{sign}{found['hours']}:{found['minutes']}"
+    return f"{found['day']}T{found['time']}{zone}"
+
+
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -185,11 +208,11 @@ class DayOrInstant:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "maxLength": 64, "pattern": f"^({_DAY}|{_INSTANT})$"}
+        return {"type": "string", "maxLength": 64}
 
     @classmethod
     def _read(cls, text: str) -> Self:
-        text = text.replace(" ", "+")  # what a URL makes of the "+" of an offset
+        text = from_query(text)
         try:
             if re.fullmatch(_DAY, text):
                 return cls(date.fromisoformat(text), None)

@@ -1,0 +1,11 @@
+// Generates types and a client by fetch, which answers headers as well as data.
+import { defineConfig } from "@kubb/core";
+import { pluginClient } from "@kubb/plugin-client";
+import { pluginOas } from "@kubb/plugin-oas";
+import { pluginTs } from "@kubb/plugin-ts";
+
+export default defineConfig({
+  input: { path: "openapi.json" },
+  output: { path: "kubb" },
+  plugins: [pluginOas(), pluginTs(), pluginClient({ client: "fetch", dataReturnType: "full" })],
+});
