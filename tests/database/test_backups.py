@@ -261,7 +261,7 @@ def test_a_backup_of_an_older_schema_is_migrated(database: Path, folder: Path, s
     assert command(database, "restore", older).returncode == 0
 
     assert tasks(database) == ["Äpfel"]
-    assert migrate(url(database), "current").startswith("0008")
+    assert "(head)" in migrate(url(database), "current")
     with serving(folder, TODO_DATABASE_URL=url(database)) as (_, client):
         assert [todo["task"] for todo in client.get("/todos?q=apfel").json()] == ["Äpfel"]
     assert older.read_bytes() == as_it_was
