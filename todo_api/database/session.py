@@ -23,7 +23,15 @@ from todo_api.database.instead import INSTEAD
 from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
-from todo_api.database.statements import delete_one, expressions_of, insert_rows, key_values, select_one, update_one
+from todo_api.database.statements import (
+    alike,
+    delete_one,
+    expressions_of,
+    insert_rows,
+    key_values,
+    select_one,
+    update_one,
+)
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
 from todo_api.single_model.changes import is_long, stamp_new
 from todo_api.single_model.table import Table, column
@@ -212,12 +220,9 @@ class Session:
         return self._transaction
 
     async def _insert(self, rows: list[Table]) -> None:
-        """Insert rows in their order, those of one class in one statement; long ones each by itself."""
-        while rows:
-            table, expressions = type(rows[0]), expressions_of(rows[0])
-            same = [rows.pop(0)]
-            while rows and type(rows[0]) is table and not any(_is_alone(row) for row in (same[0], rows[0])):
-                same.append(rows.pop(0))
+        """Insert rows in their order, those of one class in one statement."""
+        for same in alike(rows):
+            table, expressions = type(same[0]), expressions_of(same[0])
             values = [await self._values_of(row, expressions) for row in same]
             statement = insert_rows(table, tuple(expressions.items()))
             is_slow = len(values) > 1 or is_long(same[0])
@@ -263,13 +268,3 @@ class Session:
         soonest = asyncio.get_running_loop().time() + COMMIT_TIME
         if (deadline := self._deadline.when()) is not None and deadline < soonest:
             self._deadline.reschedule(soonest)
-
-
-def took_too_long(error: Exception) -> bool:
-    """Whether a session has ended as its time was up, here or in the database (SQLSTATE query_canceled)."""
-    return isinstance(error, TimeoutError) or getattr(getattr(error, "orig", None), "sqlstate", None) == "57014"
-
-
-def _is_alone(row: Table) -> bool:
-    """Whether a row is inserted by a statement of its own."""
-    return is_long(row) or bool(expressions_of(row))

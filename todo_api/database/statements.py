@@ -1,7 +1,8 @@
 """The statements of a session, each built once: to build one and its cache key costs a quarter of a request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import ColumnElement, Executable, bindparam, delete, insert, update
@@ -53,3 +54,9 @@ def _key(table: type[Table]) -> list[ColumnElement[bool]]:
 def expressions_of(row: Table) -> dict[str, ColumnElement[Any]]:
     """The members that are SQL expressions."""
     return {name: value for name, value in row.__dict__.items() if isinstance(value, ColumnElement)}
+
+
+def alike(rows: Sequence[Table]) -> Iterator[list[Table]]:
+    """The rows in their order, those together that one statement inserts: of one class, without expressions."""
+    for _, same in groupby(rows, lambda row: (type(row), id(row) if expressions_of(row) else 0)):
+        yield list(same)

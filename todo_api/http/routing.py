@@ -17,10 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
-from todo_api.database.session import Session, took_too_long
+from todo_api.database.session import Session
 from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly, size_of_body
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
+from todo_api.http.database_errors import took_too_long
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
 from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
