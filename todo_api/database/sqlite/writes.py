@@ -130,8 +130,11 @@ class InPlaceWrites(InPlace):
         self._commit_time += (time.monotonic() - began - self._commit_time) / 8
 
     async def rollback(self) -> None:
+        """Undo: in a thread after what took long, as that takes long too."""
         try:
-            if self._opened is not None:
+            if self._opened is not None and self._took_long:
+                await self._thread.run(self._driver, self._opened.rollback)
+            elif self._opened is not None:
                 self._opened.rollback()
         except BaseException:
             self.close()
