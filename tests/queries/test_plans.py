@@ -28,9 +28,9 @@ def statements() -> Iterator[Statements]:
     found: Statements = []
     send, fetch = PooledWrites._send, PooledWrites._fetch
 
-    async def note_sent(writes: PooledWrites, command: str, **options: Any) -> None:
+    async def note_sent(writes: PooledWrites, command: str, **options: Any) -> str:
         found.append((command, ()))
-        await send(writes, command, **options)
+        return await send(writes, command, **options)
 
     async def note_fetched(writes: PooledWrites, query: str, *values: Any) -> Any:
         found.append((query, values))

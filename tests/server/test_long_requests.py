@@ -102,7 +102,8 @@ def test_a_change_of_many_that_takes_too_long_is_undone_and_409(
 
 
 def test_a_read_that_takes_too_long_is_503(folder: Path, many_todos: str) -> None:
-    environment = {"TODO_DATABASE_URL": many_todos, "TODO_DATABASE_TIMEOUT": "0.03"}
+    fill(many_todos, 3 * ROWS)
+    environment = {"TODO_DATABASE_URL": many_todos, "TODO_DATABASE_TIMEOUT": "0.02"}
     with serving(folder, **environment) as (server, client):
         for _ in range(5):
             refused = client.get("/todos?q=zq&count=true")

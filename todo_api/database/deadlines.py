@@ -20,9 +20,9 @@ class Deadline:
     A change of many has `seconds` to begin, and then `many_seconds` of its own.
     """
 
-    def __init__(self, seconds: float | None, many_seconds: float | None) -> None:
+    def __init__(self, seconds: float | None = None, many_seconds: float | None = None) -> None:
         self._seconds = seconds
-        self._many_seconds = many_seconds
+        self.many_seconds = many_seconds
         self._timeout = asyncio.timeout(None)
 
     async def __aenter__(self) -> Self:
@@ -41,11 +41,11 @@ class Deadline:
 
     def go_on(self) -> None:
         """Count anew for a change of many that has begun."""
-        if self._many_seconds is not None:
-            self._end_in(self._many_seconds)
+        if self.many_seconds is not None:
+            self._end_in(self.many_seconds)
 
     def leave_time(self) -> None:
-        """Put off an end that would come before a commit is answered."""
+        """Put off an end that would come before what is begun now is done: undoing it takes others along."""
         end = self._timeout.when()
         if end is not None and end - asyncio.get_running_loop().time() < COMMIT_TIME:
             self._end_in(COMMIT_TIME)

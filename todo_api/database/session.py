@@ -64,7 +64,6 @@ class Session:
         self._transaction: Transaction | None = None
         self.has_begun = False
         """Whether its transaction has begun, be it over or not."""
-        self._many_seconds = many_seconds
         self._dry_run = dry_run
         self._deadline = Deadline(seconds, many_seconds)
         self._committed = False
@@ -204,7 +203,7 @@ class Session:
             raise InvalidRequestError("commit() comes last in an endpoint: move this statement before it")
         if self._transaction is None:
             self._deadline.begin()
-            self._transaction = await self._transactions.begin(self.owner, self._many_seconds)
+            self._transaction = await self._transactions.begin(self.owner, self._deadline)
             self.has_begun = True
             self._deadline.go_on()
         return self._transaction

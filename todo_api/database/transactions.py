@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Executable, Row
 
+from todo_api.database.deadlines import Deadline
+
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """The bound parameters of a statement, once or many times."""
 
@@ -41,10 +43,10 @@ class Transactions(Protocol):
 
     dialect: str
 
-    async def begin(self, owner: str, many_seconds: float | None = None) -> Transaction:
+    async def begin(self, owner: str, deadline: Deadline) -> Transaction:
         """A new transaction for the rows of an owner; waits until it may begin.
 
-        A change of many shares its transaction with no other, and may take so many seconds.
+        A change of many shares its transaction with no other.
         """
 
     async def dispose(self) -> None:

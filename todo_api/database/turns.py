@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy import Executable
 
+from todo_api.database.deadlines import Deadline
 from todo_api.database.transactions import Found, GroupConnection, Values
 
 MAX_GROUP: Final = 32
@@ -38,12 +39,12 @@ class Turns:
         self._turn_of = turn_of
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
-    async def begin(self, owner: str, many_seconds: float | None = None) -> "Write":
+    async def begin(self, owner: str, deadline: Deadline) -> "Write":
         name = self._turn_of(owner)
         turn = self._turns.get(name)
         if turn is None:
             turn = self._turns[name] = _Turn(self._connect)
-        return await turn.begin(owner, many_seconds)
+        return await turn.begin(owner, deadline)
 
     async def dispose(self) -> None:
         for turn in list(self._turns.values()):
@@ -86,19 +87,21 @@ class _Turn:
         self._lock = asyncio.Lock()  # first come, first served
         self.group: _Group | None = None
 
-    async def begin(self, owner: str, many_seconds: float | None) -> "Write":
-        """Join the open group, or begin one. A change of many begins one of its own."""
+    async def begin(self, owner: str, deadline: Deadline) -> "Write":
+        """Join the open group, or begin one when it is full. A change of many begins one of its own."""
+        is_of_many = deadline.many_seconds is not None
         await self._lock.acquire()
         try:
-            if self.group is not None and many_seconds is not None:
+            deadline.leave_time()  # one that is given up in the midst of a group undoes all of it
+            if self.group is not None and (is_of_many or self.group.is_full):
                 await _wait_for(asyncio.create_task(self._close(self.group)))
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise CancelledError
             nested = self.group is not None
             if self.group is None:
                 connection = self._connect()
-                number = await connection.begin(owner, many_seconds)
-                self.group = _Group(connection, is_shared=many_seconds is None)
+                number = await connection.begin(owner, deadline.many_seconds)
+                self.group = _Group(connection, is_shared=not is_of_many)
                 if number is not None:
                     self.group.numbers[owner] = number
             else:
@@ -125,6 +128,8 @@ class _Turn:
                 return
             if not keep and not clean:
                 await self._try(group, group.connection.undo)
+                if self.group is not group:  # it was closed meanwhile
+                    return
             group.wrote = group.wrote or keep
             if keep or nested:
                 done = asyncio.get_running_loop().create_future()
@@ -146,7 +151,8 @@ class _Turn:
             try:
                 await group.connection.drop()
             finally:
-                group.settle(error)
+                # That one request was cancelled is no reason for the others.
+                group.settle(error if isinstance(error, Exception) else _UndoneError())
 
     async def _try(self, group: _Group, step: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -167,6 +173,8 @@ class _Turn:
 
     async def _close(self, group: _Group) -> None:
         """Commit what was written in a group, and tell its writes. Needs the lock."""
+        if self.group is not group:
+            return
         self.group = None
         failure: BaseException | None = CancelledError()
         try:
@@ -216,9 +224,9 @@ class Write:
     async def number(self, owner: str) -> int:
         numbers = self._group.numbers
         if owner not in numbers:
+            self._is_clean = False
             numbers[owner] = await self._group.connection.number(owner)
             self._counted.append(owner)
-            self._is_clean = False
         return numbers[owner]
 
     async def commit(self) -> None:

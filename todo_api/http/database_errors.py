@@ -91,8 +91,3 @@ def _sqlite_code(error: Exception) -> int | None:
     if not isinstance(cause, sqlite3.Error):
         return None
     return getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_CANTOPEN) & 0xFF
-
-
-def took_too_long(error: Exception) -> bool:
-    """Whether the time of a session was up, here or in the database (SQLSTATE query_canceled)."""
-    return isinstance(error, TimeoutError) or getattr(getattr(error, "orig", None), "sqlstate", None) == "57014"

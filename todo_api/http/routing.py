@@ -13,7 +13,6 @@ from typing import Annotated, Any, get_args
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
@@ -21,7 +20,6 @@ from todo_api.database.session import Session
 from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly, size_of_body
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
-from todo_api.http.database_errors import took_too_long
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
 from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
@@ -133,8 +131,8 @@ class Route(APIRoute):
                 async with session:
                     response = await answer(request)
                     _add_headers(response, request)
-            except (TimeoutError, DBAPIError) as error:
-                if self.of_many and session.has_begun and took_too_long(error):
+            except TimeoutError as error:
+                if self.of_many and session.has_begun:
                     raise TooMany from error
                 raise
             return response

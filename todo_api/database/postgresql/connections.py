@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from todo_api.database.counters import COUNT
+from todo_api.database.deadlines import Deadline
 from todo_api.database.owners import ALL_OWNERS
 from todo_api.database.postgresql.driver import CLOSE_TIMEOUT, FAULTS, when_there
 from todo_api.database.schema import CURRENT, MIGRATION_LOCK, Revision
@@ -48,7 +49,7 @@ class PooledReads:
         self._timeout = timeout
         self._of_owner: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def begin(self, owner: str, many_seconds: float | None = None) -> "_Read":
+    async def begin(self, owner: str, deadline: Deadline) -> "_Read":
         """Take a connection. An owner has half of them at the most, so that slow reads leave some to the others."""
         own = self._of_owner.get(owner)
         if own is None:
@@ -145,7 +146,8 @@ class PooledWrites:
         command = self._begin_command
         if many_seconds is not None:
             self._slots.insert(0, self._many_slots)
-            command = f"{command}; SET LOCAL statement_timeout = {many_seconds * 1000:.0f}"
+            # Some more than the session has, which knows then that its time is up.
+            command = f"{command}; SET LOCAL statement_timeout = {many_seconds * 1000 + 1000:.0f}"
         await take(self._slots)
         try:
             await when_there(lambda: self._begin(command), self._timeout)
@@ -187,7 +189,11 @@ class PooledWrites:
 
     async def commit(self) -> None:
         try:
-            await self._send("COMMIT")
+            if await self._send("COMMIT") != "COMMIT":  # as the server says when a statement has failed before
+                raise ConnectionError("the transaction was undone")
+        except TimeoutError as error:
+            await self.drop()
+            raise ConnectionError("whether the commit was made is not known") from error
         except BaseException:
             await self.drop()
             raise
@@ -229,9 +235,10 @@ class PooledWrites:
         finally:
             free(self._slots)
 
-    async def _send(self, command: str, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own
+    async def _send(self, command: str, *, timeout: float | None = None) -> str:  # noqa: ASYNC109  # asyncpg's own
+        """Run a command; what the server says of it."""
         try:
-            await self._driver.execute(command, timeout=timeout or self._timeout)
+            return str(await self._driver.execute(command, timeout=timeout or self._timeout))
         except FAULTS as error:
             raise OperationalError(command, None, error, connection_invalidated=self._driver.is_closed()) from error
 

@@ -136,7 +136,8 @@ class DatabaseFile:
         how = "overwritten" if self._is_overwritten else "deleted or replaced"
         busy = [each for each in self._connections if each.in_thread]
         for each in busy:
-            each.interrupt()  # when it has ended, the next request closes it with the others
+            with suppress(sqlite3.ProgrammingError):  # it is closed already
+                each.interrupt()  # when it has ended, the next request closes it with the others
         if not busy and not self.damage.interrupt():
             self._leave()
         raise FileGone(how)

@@ -3,10 +3,10 @@
 import asyncio
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
@@ -41,8 +41,7 @@ class LongLog:
     async def dispose(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
 
     async def _shorten(self) -> None:
         for pause in _PAUSES:
@@ -53,7 +52,7 @@ class LongLog:
                 self._file.check(reader.sqlite)
                 if await Thread(self._pool).run(reader.sqlite, partial(_write_back, reader.sqlite)):
                     return
-            except sqlite3.Error:
+            except (sqlite3.Error, DBAPIError):
                 continue  # the file is locked, deleted or replaced
             finally:
                 reader.close()

@@ -8,6 +8,7 @@ from sqlalchemy.exc import MissingGreenlet, StatementError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
+from todo_api.database.deadlines import Deadline
 from todo_api.database.sqlite.connections import Reader
 from todo_api.database.sqlite.threads import IN_PLACE, IN_PLACE_BESIDE, Places, Thread, is_interrupted
 from todo_api.database.transactions import TAKES_LONG, Found, Values
@@ -25,7 +26,7 @@ class SingleReads:
         self._idle: list[Reader] = []
         self._places = Places()
 
-    async def begin(self, owner: str, many_seconds: float | None = None) -> "_Read":
+    async def begin(self, owner: str, deadline: Deadline) -> "_Read":
         return _Read(self, owner)
 
     def time_in_place(self) -> float:

@@ -62,10 +62,10 @@ class Thread:
 
     async def run(self, connection: FileConnection, work: Callable[[], R]) -> R:
         """Do the work in a thread. When its caller gives up, what runs is ended, and its end awaited."""
-        connection.enter_thread()
-        running = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        self._running = connection, cast("Future[object]", running)
         try:
+            connection.enter_thread()
+            running = asyncio.get_running_loop().run_in_executor(self._pool, work)
+            self._running = connection, cast("Future[object]", running)
             return await asyncio.shield(running)
         except CancelledError:
             await self.end()
@@ -79,7 +79,8 @@ class Thread:
         if self._running is not None:
             connection, running = self._running
             while not running.done():
-                connection.interrupt()
+                with suppress(sqlite3.ProgrammingError):  # it is closed already
+                    connection.interrupt()
                 with suppress(CancelledError):
                     await asyncio.wait([running], timeout=INTERRUPT_AGAIN)
             running.exception()  # it is known: the caller has given up
