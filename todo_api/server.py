@@ -44,7 +44,8 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         port=port,
         workers=workers,
         reload=reload,
-        reload_dirs=[str(Path(__file__).parent)],  # else it would look through the virtual environment too
+        # Else it would look through the virtual environment too.
+        reload_dirs=[str(Path(__file__).parent)] if reload else None,
         log_config=log_config(settings.log_format, settings.log_level),
         http="todo_api.server:Protocol",
         ws="none",

@@ -267,6 +267,14 @@ def test_a_backup_of_an_older_schema_is_migrated(database: Path, folder: Path, s
     assert older.read_bytes() == as_it_was
 
 
+def test_a_database_is_not_put_back_as_itself(database: Path) -> None:
+    add(database, "Milk")
+    refused = command(database, "restore", database)
+    assert refused.returncode != 0
+    assert refused.stderr.strip() == f"todo_api: {database} is the database itself"
+    assert tasks(database) == ["Milk"]
+
+
 def _garble(file: Path) -> None:
     file.write_text("no database")
 

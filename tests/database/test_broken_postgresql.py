@@ -101,11 +101,11 @@ def test_a_restarted_server(postgresql: Cluster, served: tuple[Server, httpx.Cli
         check_recovery(served[1])
 
 
-def test_what_has_not_begun_waits_for_a_server_that_is_away_for_a_moment(
-    postgresql: Cluster, served: tuple[Server, httpx.Client]
-) -> None:
-    server, client = served
-    with ThreadPoolExecutor(1) as thread:
+def test_what_has_not_begun_waits_for_a_server_that_is_away_for_a_moment(folder: Path, postgresql: Cluster) -> None:
+    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    environment = {"TODO_DATABASE_URL": postgresql.url, "TODO_DATABASE_TIMEOUT": str(PATIENCE)}
+    with serving(folder, **environment) as (server, client), ThreadPoolExecutor(1) as thread:
+        client.post("/todos", json={"task": "Buy milk"})
         for take_away in (postgresql.stop, postgresql.restart):
             check_recovery(client)
             take_away()  # the connections of the pool are ended
@@ -115,7 +115,7 @@ def test_what_has_not_begun_waits_for_a_server_that_is_away_for_a_moment(
                     answers.result(TIMEOUT / 4)
                 postgresql.start()
             assert {answer.status_code for answer in answers.result()} == {200}
-    assert " 503 " not in server.output
+        assert " 503 " not in server.output
 
 
 def test_a_paused_server(postgresql: Cluster, served: tuple[Server, httpx.Client]) -> None:

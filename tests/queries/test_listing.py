@@ -379,3 +379,22 @@ def test_head_answers_as_get_without_the_body(client: TestClient) -> None:
         assert {name: value for name, value in head.headers.items() if name not in ignored} == {
             name: value for name, value in got.headers.items() if name not in ignored
         }
+
+
+@pytest.mark.parametrize(
+    "lengths",
+    [(4_000,) * 300, (6_000,) * 200, (0,) * 36 + (16_384,) * 67, (0, 16_384, 3_000, 11_000) * 60],
+    ids=["4,000 characters", "6,000 characters", "long ones behind short ones", "mixed"],
+)
+def test_pages_that_end_early_lead_on_to_every_todo(client: TestClient, lengths: tuple[int, ...]) -> None:
+    for first in range(0, len(lengths), 50):
+        todos = [{"task": "x", "notes": "n" * length or None} for length in lengths[first : first + 50]]
+        assert client.post("/todos/bulk", json=todos).status_code == 201
+    for query in ("limit=500", "limit=200", "limit=500&sort=-priority", "limit=500&sort=notes"):
+        found: list[int] = []
+        page = client.get(f"/todos?{query}")
+        found += (todo["id"] for todo in page.json())
+        while cursor := page.headers.get("x-next-cursor"):
+            page = client.get(f"/todos?cursor={cursor}")
+            found += (todo["id"] for todo in page.json())
+        assert sorted(found) == list(range(1, len(lengths) + 1))

@@ -74,7 +74,7 @@ class Gate:
         except CancelledError:  # the server is stopping, and the time for running requests is over
             if answer.is_started:
                 raise
-            refusal = HTTPException(503, "The server ends; whether this was done is not known.", {"Retry-After": "1"})
+            refusal = Unavailable("The server ends; whether this was done is not known.")
             await ProblemResponse(refusal)(scope, receive, send)
         except Exception as error:
             scope[CAUSE] = error

@@ -129,8 +129,9 @@ class Listing(Query[T]):
         """The rows of the page and one more. Long ones are read bit by bit, as the page may end soon."""
         rows = await find(session, selection, values, after, min(self.limit + 1, AT_ONCE))
         size = AT_ONCE
-        while size == len(rows) <= self.limit and (length := _length(self.table, rows)) <= MAX_PAGE_TEXT:
-            few = AT_ONCE * (MAX_PAGE_TEXT - length) // (length + 1)
+        while size == len(rows) <= page_size(self.table, rows, self.limit):
+            length = _length(self.table, rows)
+            few = size * (MAX_PAGE_TEXT - length) // (length + 1)
             step = min(self.limit + 1 - size, max(few, 1))
             after = [sortables(self.table)[term.name].value_of(rows[-1]) for term in selection.terms]
             rows += await find(session, selection, values, after, step)

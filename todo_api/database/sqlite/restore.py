@@ -23,6 +23,8 @@ def restore(file: Path, database: Path, migrate: Callable[[Path], None]) -> Path
     Until a copy of the backup is known to be sound, and is migrated, nothing is changed.
     """
     database = database.resolve()
+    if file.resolve() == database:
+        raise StartupError(f"{file} is the database itself")
     with backup.new_file_beside(database) as new:
         try:
             backup.snapshot(file, new)
