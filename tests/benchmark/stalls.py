@@ -83,11 +83,11 @@ def measure(url: str, what: str, slow: Callable[[], str]) -> None:
     health = Onlooker(lambda client: client.get("/livez"))
     write = Onlooker(lambda client: client.post("/todos", json={"task": "buy bread"}))
     with looking_on(url, key, health, write):
-        time.sleep(0.3)
+        time.sleep(0.3)  # in which the others wait for nothing
         began = time.perf_counter()
         outcome = slow()
         taken = time.perf_counter() - began
-        time.sleep(0.3)
+        time.sleep(0.3)  # in which who waited is answered
     print(f"| {what} | {taken:.2f} s, {outcome} | {key} | {health} | {write} |", flush=True)
 
 
