@@ -332,6 +332,7 @@ def test_a_read_is_one_search_of_an_index_and_its_token_another(
 @pytest.mark.slow
 def test_a_real_server_lets_a_token_in_while_it_is_valid_and_logs_none(folder: Path, sqlite_backend: SQLite) -> None:
     settings = {"TODO_DATABASE_URL": sqlite_backend.migrated(), "TODO_AUTH": "token"}
+    # S104: every address, as a server for others has it.
     with serving(folder, "todo_api", "--host", "0.0.0.0", "--port", "0", **settings) as (server, client):  # noqa: S104
         made = run("todo_api", "token", "create", "alice", **settings)
         token = made.stdout.strip()
