@@ -3,17 +3,23 @@
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from sqlalchemy import JSON, Index, Text
+from sqlalchemy import JSON, Index, Text, text
 from sqlmodel import Field
 
 from todo_api.database.counters import Counted
 from todo_api.queries.comparisons import After, AtLeast, AtMost, Before, Equals, OneOf
 from todo_api.queries.due import Due
+from todo_api.queries.references import Refers
 from todo_api.queries.search import Words
 from todo_api.queries.tags import Tagged
 from todo_api.single_model.columns import BIG_INTEGER, UTC_DATETIME
 from todo_api.single_model.fields import MAX_INTEGER, MAX_TEXT, Day, Id, Instant, Line, OptionalText, Tags
 from todo_api.single_model.marks import Created, FoldOf, InsteadOf, Internal, ServerSet, Since, Updated
+
+
+def _index_where(condition: str, *names: str) -> Index:
+    """An index of the rows of which the condition holds."""
+    return Index(None, *names, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class TodoItem(Counted, table=True):
@@ -22,13 +28,26 @@ class TodoItem(Counted, table=True):
     __tablename__ = "todo_items"
     noun = "todo"
     # AUTOINCREMENT: without it SQLite gives the id of the last row again once that row is deleted.
-    # Every statement of a request names the owner, so every index begins with it.
+    # Every statement of a request names the owner, so the indexes begin with it.
     __table_args__ = (
         Index(None, "owner", "id"),
         *(
             Index(None, "owner", member, "id")
-            for member in ("complete", "priority", "position", "created_at", "updated_at", "version", "change")
+            for member in (
+                "complete",
+                "priority",
+                "list_id",
+                "position",
+                "created_at",
+                "updated_at",
+                "version",
+                "change",
+            )
         ),
+        # In these two the database looks when a list or a parent is deleted.
+        _index_where("list_id IS NOT NULL", "list_id"),
+        _index_where("parent_id IS NOT NULL", "parent_id"),
+        _index_where("parent_id IS NOT NULL", "owner", "parent_id", "id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -61,6 +80,14 @@ class TodoItem(Counted, table=True):
     """How urgent it is (RFC 5545, section 3.8.1.9): 1 is the most urgent, 9 the least, 0 says nothing."""
     tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
     """Up to 32 distinct tags in their order, each 1 to 64 characters on one line, trimmed, no control characters."""
+    list_id: Annotated[Id | None, Refers("has_list", none_indexed=True)] = Field(
+        default=None, sa_type=BIG_INTEGER, foreign_key="todo_lists.id", schema_extra={"examples": [None]}
+    )
+    """The list that it is in; null when it is in none. A subtask is in the list of its parent."""
+    parent_id: Annotated[Id | None, Refers("has_parent", none_indexed=False)] = Field(
+        default=None, sa_type=BIG_INTEGER, foreign_key="todo_items.id", schema_extra={"examples": [None]}
+    )
+    """The todo that it is a subtask of; null at the top. There are at most 8 levels, the top being the first."""
     task_folded: Annotated[str, Internal, FoldOf("task")] = Field(
         default=None, sa_type=Text, sa_column_kwargs={"server_default": ""}
     )
@@ -97,3 +124,46 @@ class TodoItem(Counted, table=True):
         {"task": "Wrap the presents", "due_on": "2026-12-24", "priority": 1, "tags": ["family"]},
     ]
     update_examples = [{"complete": True}, {"task": "Buy oat milk", "tags": ["shopping"]}, {"due_on": None}]
+
+
+class TodoList(Counted, table=True):
+    """A list of todos."""
+
+    __tablename__ = "todo_lists"
+    noun = "list"
+    __table_args__ = (
+        *(Index(None, "owner", *names) for names in (("id",), ("position", "id"), ("change", "id"))),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Annotated[Id, ServerSet, OneOf("ids")] = Field(
+        default=None, primary_key=True, sa_type=BIG_INTEGER, schema_extra={"examples": [1]}
+    )
+    """Identifies the list; set by the server and never given to another list."""
+    name: Annotated[Line, Words("q", "name", indexed=False)] = Field(
+        min_length=1, max_length=100, schema_extra={"examples": ["Groceries"]}
+    )
+    """What it is called: 1 to 100 characters on one line, no control characters, not blank; the ends are trimmed."""
+    name_folded: Annotated[str, Internal, FoldOf("name")] = Field(
+        default=None, sa_type=Text, sa_column_kwargs={"server_default": ""}
+    )
+    """The name as a search sees it; set by the session."""
+    position: Annotated[int, Ge(-MAX_INTEGER), Le(MAX_INTEGER)] = Field(
+        default=None, sa_type=BIG_INTEGER, schema_extra={"examples": [65_536]}
+    )
+    """Where it stands among the lists, the lowest first; need not be unique. A new list gets the end unless sent."""
+    created_at: Annotated[Instant, ServerSet, Created] = Field(
+        default=None, sa_type=UTC_DATETIME, schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]}
+    )
+    """When it was created, in UTC."""
+    updated_at: Annotated[Instant, ServerSet, Updated] = Field(
+        default=None, sa_type=UTC_DATETIME, schema_extra={"examples": ["2026-11-25T09:30:00.123456Z"]}
+    )
+    """When it was changed last, in UTC; at first the same as `created_at`."""
+    version: Annotated[int, Ge(1), Le(MAX_INTEGER), ServerSet] = Field(
+        default=1, sa_type=BIG_INTEGER, schema_extra={"examples": [1]}
+    )
+    """Starts at 1 and grows with every change; `ETag` is made of it."""
+
+    create_examples = [{"name": "Groceries"}]
+    update_examples = [{"name": "Shopping"}, {"position": 65_536}]

@@ -5,6 +5,7 @@ those behind the gap are spread out, as few as will do.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import MISSING, BaseModel, ConfigDict, Field, model_validator
@@ -16,7 +17,7 @@ from todo_api.database.owners import THIS_OWNER
 from todo_api.database.session import Session
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid
-from todo_api.models import TodoItem
+from todo_api.models import TodoItem, TodoList
 from todo_api.single_model.changes import changes_of_many
 from todo_api.single_model.fields import MAX_INTEGER, Id
 
@@ -63,17 +64,19 @@ _BACKWARD = (col(TodoItem.position).desc(), col(TodoItem.id).desc())
 
 
 _LAST = func.coalesce(func.max(TodoItem.position), 0)
-_BEHIND_ALL = (
-    select(case((_LAST > MAX_INTEGER - STEP, MAX_INTEGER), else_=_LAST + STEP))
-    .where(col(TodoItem.owner) == THIS_OWNER)
-    .scalar_subquery()
-)
 
 
-def place_last(todo: TodoItem) -> None:
-    """Give a new todo that comes without a position one behind all others; the INSERT finds it."""
-    if todo.position is None:
-        todo.position = _BEHIND_ALL
+@cache
+def _behind_all(table: type[TodoItem | TodoList]) -> Any:
+    last = func.coalesce(func.max(table.position), 0)
+    behind = select(case((last > MAX_INTEGER - STEP, MAX_INTEGER), else_=last + STEP))
+    return behind.where(col(table.owner) == THIS_OWNER).scalar_subquery()
+
+
+def place_last(row: TodoItem | TodoList) -> None:
+    """Give a new row that comes without a position one behind all others; the INSERT finds it."""
+    if row.position is None:
+        row.position = _behind_all(type(row))
 
 
 async def place_all_last(todos: Sequence[TodoItem], session: Session) -> None:

@@ -54,7 +54,7 @@ def check_preconditions(request: Request, row: Versioned | None, *, required: bo
     fields = _read_tags(request)
     if b"if-match" not in fields and required and request.state.require_if_match:
         raise (
-            required_for_list()
+            required_for_many()
             if row is None
             else PreconditionRequired("Send If-Match with the ETag of what you change.")
         )
@@ -70,17 +70,17 @@ def check_preconditions(request: Request, row: Versioned | None, *, required: bo
         raise _failed(row, "It is there, and If-None-Match says that it must not be.")
 
 
-def failed_for_list() -> PreconditionFailed:
-    return PreconditionFailed("A list has no ETag: only If-Match: * holds for it.")
+def failed_for_many() -> PreconditionFailed:
+    return PreconditionFailed("Many have no ETag together: only If-Match: * holds for them.")
 
 
-def required_for_list() -> PreconditionRequired:
+def required_for_many() -> PreconditionRequired:
     return PreconditionRequired("Send If-Match: *.")
 
 
 def _failed(row: Versioned | None, detail: str) -> PreconditionFailed:
     if row is None:
-        return failed_for_list()
+        return failed_for_many()
     return PreconditionFailed(detail, row.model_dump(mode="json"), entity_tag(row))
 
 

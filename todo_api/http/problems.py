@@ -72,28 +72,40 @@ class NotFound(Problem):
 class TooMany(Problem):
     """More match than can be changed at once; nothing was changed.
 
-    They are more than `max_affected` allows, and `matched` is how many. Or their change took longer than the server
-    lets one take (`TODO_BULK_TIMEOUT`): narrow the filter, and change them in several requests.
+    They are more than `max_affected` allows: `matched` is how many match, and `changed` how many would be changed or
+    deleted, subtasks that go along included. Or their change took longer than the server lets one take
+    (`TODO_BULK_TIMEOUT`): narrow the filter, and change them in several requests.
     """
 
     status, title, type = 409, "Too many affected", "/problems/too-many-affected"
 
-    def __init__(self, matched: int | None = None) -> None:
-        """Without a number, the time was up."""
+    def __init__(self, matched: int | None = None, changed: int = 0) -> None:
+        """Without numbers, the time was up."""
         if matched is None:
             super().__init__(
                 "The change took too long, so nothing was changed: narrow the filter, or send fewer at once."
             )
         else:
-            super().__init__(f"{matched} match, which is more than max_affected allows.")
-            self.members = {"matched": matched}
+            numbers = f"{matched} matched and {changed} would be changed"
+            super().__init__(f"{numbers}, which is more than max_affected allows.")
+            self.members = {"matched": matched, "changed": changed}
+
+
+class NotEmpty(Problem):
+    """The list has todos, so it was not deleted; `matched` is how many. `with_todos=true` deletes them with it."""
+
+    status, title, type = 409, "Not empty", "/problems/not-empty"
+
+    def __init__(self, matched: int) -> None:
+        super().__init__(f"The list has {matched} todos; with_todos=true deletes them with it.")
+        self.members = {"matched": matched}
 
 
 class PreconditionFailed(Problem):
     """The resource is not as `If-Match` or `If-None-Match` says; nothing was changed.
 
     `current` is the resource as it is now and `ETag` its tag: make the change anew from there, and send that tag. A
-    list has neither.
+    change of many has neither.
     """
 
     status, title, type = 412, "Precondition failed", "/problems/precondition-failed"

@@ -8,6 +8,7 @@ from todo_api.http.problems import (
     InsufficientScope,
     Internal,
     Malformed,
+    NotEmpty,
     NotFound,
     PreconditionFailed,
     PreconditionRequired,
@@ -79,7 +80,8 @@ _EXAMPLES = [
     Unauthorized("The token is unknown, expired or revoked.", error="invalid_token"),
     InsufficientScope(),
     NotFound("There is no todo with this id."),
-    TooMany(240),
+    TooMany(240, 240),
+    NotEmpty(3),
     PreconditionFailed(
         "It is in another version than If-Match names.",
         {"id": 1, "task": "Buy milk", "complete": False, "version": 2},

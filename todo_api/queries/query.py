@@ -19,27 +19,10 @@ Shape = tuple[tuple[Filter, str, tuple[str, ...]], ...]
 """The filters of a statement, each with its member and the kinds of restriction: all that the statement depends on."""
 
 
-class Query(BaseModel, Generic[T]):
-    """The query parameters of an operation; `Query[TodoItem]` adds those of the filters of TodoItem."""
+class Parameters(BaseModel):
+    """Query parameters of an operation."""
 
-    table: ClassVar[type[Table]]
-    repeatable: ClassVar[set[str]]
-
-    def __class_getitem__(cls, table: Any) -> Any:
-        if not (isinstance(table, type) and issubclass(table, Table)):
-            return cls
-        model = _of_table(cls, table)
-        return Annotated[model, Part(model.read, **model.part())]
-
-    @classmethod
-    def part(cls) -> dict[str, Any]:
-        """The parts of the document of an operation that reads this query."""
-        return {"parameters": cls.parameters()}
-
-    @classmethod
-    def fields(cls, table: type[Table]) -> dict[str, Any]:
-        """Further fields that depend on the table."""
-        return {}
+    repeatable: ClassVar[set[str]] = set()
 
     @classmethod
     def parameters(cls) -> list[dict[str, Any]]:
@@ -62,6 +45,28 @@ class Query(BaseModel, Generic[T]):
             return cls.model_validate(values)
         except ValidationError as error:
             raise RequestValidationError([each | {"loc": ("query", *each["loc"])} for each in error.errors()]) from None
+
+
+class Query(Parameters, Generic[T]):
+    """The query parameters of an operation; `Query[TodoItem]` adds those of the filters of TodoItem."""
+
+    table: ClassVar[type[Table]]
+
+    def __class_getitem__(cls, table: Any) -> Any:
+        if not (isinstance(table, type) and issubclass(table, Table)):
+            return cls
+        model = _of_table(cls, table)
+        return Annotated[model, Part(model.read, **model.part())]
+
+    @classmethod
+    def part(cls) -> dict[str, Any]:
+        """The parts of the document of an operation that reads this query."""
+        return {"parameters": cls.parameters()}
+
+    @classmethod
+    def fields(cls, table: type[Table]) -> dict[str, Any]:
+        """Further fields that depend on the table."""
+        return {}
 
     def restrict(self, dialect: str) -> tuple[Shape, dict[str, Any]]:
         """The shape of the statement for the filters that were sent, and its bound parameters."""

@@ -26,20 +26,22 @@ class Words(Filter):
 
     The migrations keep an index of all runs of three characters: on SQLite the table `…_search`, which leads to the
     rows in the order of their ids; on PostgreSQL the index `…_words` on blocks of ids and on `search_text`, which finds
-    the rows of some blocks in any order. Shorter words are looked for row by row.
+    the rows of some blocks in any order. Shorter words, and all where `indexed` is false, are looked for row by row.
     """
 
-    def __init__(self, name: str, *members: str) -> None:
+    def __init__(self, name: str, *members: str, indexed: bool = True) -> None:
         self.name = name
         self.members = members
+        self.indexed = indexed
         self._blocks = {f"{name}_in_{sign}{count}": (count, sign) for count in BLOCKS for sign in ("+", "-")}
 
     def parameters(self, member: str, field: FieldInfo) -> Parameters:
         where = " or ".join(f"`{name}`" for name in self.members)
+        by_index = " Words of three letters and more are found by an index." if self.indexed else ""
         described = Field(
             default=None,
             description=f"Only those with each of these words in {where}, whatever the case and the accents; a word may"
-            " be part of a longer one. Words of three letters and more are found by an index.",
+            f" be part of a longer one.{by_index}",
             examples=["milk"],
         )
         return {self.name: (Annotated[Line, MinLen(1), MaxLen(200)] | None, described)}
@@ -47,7 +49,8 @@ class Words(Filter):
     def bind(self, member: str, sent: Mapping[str, Any], dialect: str) -> Bound:
         words: dict[str, str] = {}
         for number, word in enumerate(dict.fromkeys(fold(sent[self.name]).split() or [sent[self.name]])):
-            words[f"{self.name}_{'word' if _INDEXED[dialect].search(word) else 'part'}_{number}"] = word
+            has_index = self.indexed and _INDEXED[dialect].search(word)
+            words[f"{self.name}_{'word' if has_index else 'part'}_{number}"] = word
         if dialect == "postgresql":
             return Bound(tuple(words), words | {kind: _like_pattern(words[kind]) for kind in self._indexed(words)})
         return Bound(tuple(words), words)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response
 
 from todo_api.features.move import Move, move_todo_to, place_all_last, place_last
+from todo_api.features.subtasks import change, change_many, delete_tree, place_new, with_subtasks
 from todo_api.http.current import Current
 from todo_api.http.routing import Route, RouteOfMany, SessionDep
 from todo_api.models import TodoItem
@@ -24,6 +25,7 @@ async def create_todo(todo: New[TodoItem], session: SessionDep) -> TodoItem:
     `Location` leads to the new todo.
     """
     place_last(todo)
+    await place_new([todo], session, one=True)
     session.add(todo)
     await session.commit()
     return todo
@@ -55,7 +57,7 @@ async def update_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessi
     Changes the members that are sent and **keeps the others**: wiping what a client did not send, because it did not
     know it, would do more harm than good.
     """
-    changes.apply(todo)
+    await change(todo, changes, session)
     await session.commit()
     return todo
 
@@ -66,7 +68,7 @@ async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessio
 
     Changes the members that are sent and **keeps the others**: a JSON merge patch (RFC 7396).
     """
-    changes.apply(todo)
+    await change(todo, changes, session)
     await session.commit()
     return todo
 
@@ -75,9 +77,9 @@ async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessio
 async def delete_todo(todo: Current[TodoItem], session: SessionDep) -> None:
     """Delete a todo
 
-    Its id is never given to another todo.
+    Its subtasks are deleted with it, and their ids are never given to other todos.
     """
-    await session.delete(todo)
+    await delete_tree(todo, session)
     await session.commit()
 
 
@@ -103,6 +105,7 @@ async def create_todos(
     were sent.
     """
     await place_all_last(todos, session)
+    await place_new(todos, session)
     session.add_all(todos)
     await session.commit()
     return todos
@@ -114,7 +117,7 @@ async def patch_todos(matching: BulkQuery[TodoItem], changes: Changes[TodoItem],
 
     All that match the filters are changed, or none of them. At least one filter is needed.
     """
-    affected = await matching.update(changes, session)
+    affected = await change_many(matching, changes, session)
     await session.commit()
     return affected
 
@@ -126,6 +129,6 @@ async def delete_todos(matching: BulkQuery[TodoItem], session: SessionDep) -> Af
     All that match the filters are deleted, or none of them: `complete=true` clears what is done. At least one filter
     is needed.
     """
-    affected = await matching.delete(session)
+    affected = await matching.delete(session, with_subtasks)
     await session.commit()
     return affected

@@ -35,7 +35,10 @@ class _New:
         body = _derive(source, "Create", source.__doc__, source.create_examples, required=True)
 
         def create(sent: BaseModel) -> T:
-            return make(source, _defaults(source) | _members(source, sent))
+            members = _members(source, sent)
+            row = make(source, _defaults(source) | members)
+            object.__setattr__(row, "__pydantic_fields_set__", set(members))
+            return row
 
         return core_schema.no_info_after_validator_function(create, handler(body))
 
