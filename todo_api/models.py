@@ -44,10 +44,10 @@ class TodoItem(Counted, table=True):
                 "change",
             )
         ),
-        # In these two the database looks when a list or a parent is deleted.
-        _index_where("list_id IS NOT NULL", "list_id"),
-        _index_where("parent_id IS NOT NULL", "parent_id"),
         _index_where("parent_id IS NOT NULL", "owner", "parent_id", "id"),
+        # In these two the database looks when a list or a parent is deleted.
+        _index_where("list_id IS NOT NULL", "list_id", "owner", "id"),
+        _index_where("parent_id IS NOT NULL", "parent_id", "owner", "id"),
         {"sqlite_autoincrement": True},
     )
 

@@ -38,10 +38,14 @@ def upgrade() -> None:
         inline_references=True,
     )
     op.create_index("ix_todo_items_owner_list_id_id", "todo_items", ["owner", "list_id", "id"])
-    # What the database looks in when a list is deleted.
+    # In which the database looks when a list is deleted; with the owner, so that it serves a filter too.
     in_a_list = sa.text("list_id IS NOT NULL")
     op.create_index(
-        "ix_todo_items_list_id", "todo_items", ["list_id"], sqlite_where=in_a_list, postgresql_where=in_a_list
+        "ix_todo_items_list_id_owner_id",
+        "todo_items",
+        ["list_id", "owner", "id"],
+        sqlite_where=in_a_list,
+        postgresql_where=in_a_list,
     )
 
 
@@ -53,7 +57,7 @@ def downgrade() -> None:
                 f"todo_api: {count} lists would be lost, and their todos be in none; to lose them, run:"
                 " alembic -x lose=lists downgrade 0009"
             )
-    op.drop_index("ix_todo_items_list_id", "todo_items")
+    op.drop_index("ix_todo_items_list_id_owner_id", "todo_items")
     op.drop_index("ix_todo_items_owner_list_id_id", "todo_items")
     op.drop_column("todo_items", "list_id")
     op.drop_table("todo_lists")

@@ -23,7 +23,7 @@ def upgrade() -> None:
         inline_references=True,
     )
     is_subtask = sa.text("parent_id IS NOT NULL")
-    for names in (["owner", "parent_id", "id"], ["parent_id"]):
+    for names in (["owner", "parent_id", "id"], ["parent_id", "owner", "id"]):
         op.create_index(
             f"ix_todo_items_{'_'.join(names)}",
             "todo_items",
@@ -41,6 +41,6 @@ def downgrade() -> None:
                 f"todo_api: {count} subtasks would no more know their parent; to lose that, run:"
                 " alembic -x lose=subtasks downgrade 0010"
             )
-    op.drop_index("ix_todo_items_parent_id", "todo_items")
+    op.drop_index("ix_todo_items_parent_id_owner_id", "todo_items")
     op.drop_index("ix_todo_items_owner_parent_id_id", "todo_items")
     op.drop_column("todo_items", "parent_id")

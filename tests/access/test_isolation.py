@@ -6,7 +6,7 @@ What is tried comes out of the OpenAPI document, so that a new route is attacked
 import ast
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -28,9 +28,14 @@ from todo_api.models import TodoItem
 from todo_api.single_model.fields import MAX_INTEGER
 
 WORD = "zanzibar"
-"""A word in each of Alice's todos, and in nothing of Bob's."""
+"""A word in each of Alice's todos and lists, and in nothing of Bob's."""
 NO_ID = 987654321
-"""The id of no todo."""
+"""The id of nothing."""
+COLLECTIONS = {"todo": ("/todos", "task"), "list": ("/lists", "name")}
+"""For each kind of row, the path of all of them, and a member that no other kind has."""
+
+Ids = Mapping[str, int]
+"""An id of each kind of row."""
 
 
 class Call(NamedTuple):
@@ -46,21 +51,24 @@ class Call(NamedTuple):
 
 
 class Attacked:
-    """A server with todos of Alice's and of Bob's, and what Bob finds out there."""
+    """A server with todos and lists of Alice's and of Bob's, and what Bob finds out there."""
 
     def __init__(self, client: TestClient, database_url: str) -> None:
         self.client = client
         self.alice = as_owner(database_url, "alice")
         self.bob = as_owner(database_url, "bob")
-        for number in range(3):
-            body = {"task": f"{WORD} {number}", "complete": number == 1}
-            assert client.post("/todos", json=body, headers=self.alice).status_code == 201
-            assert client.post("/todos", json=body | {"task": f"mine {number}"}, headers=self.bob).status_code == 201
+        for caller, name in ((self.alice, WORD), (self.bob, "mine")):
+            for path in ("/lists?dry_run=true", "/lists", "/lists"):
+                kept = client.post(path, json={"name": name}, headers=caller).json()["id"]
+            parent = None
+            for number in range(3):
+                body = {"task": f"{name} {number}", "complete": number == 1, "list_id": kept, "parent_id": parent}
+                parent = client.post("/todos", json=body, headers=caller).json()["id"]
         client.put("/todos/1", json={"complete": True}, headers=self.alice)
-        self.ids = [todo["id"] for todo in self.todos(self.alice)]
+        self.ids = ids_of_rows(self.rows(self.alice))
         link = client.get("/todos?limit=1", headers=self.alice).headers["link"]
         self.cursor = parse_qs(urlsplit(link[1 : link.index(">")]).query)["cursor"][0]
-        self.before = self.todos(self.alice)
+        self.before = self.rows(self.alice)
         self.attempts = 0
         self.leaks: list[tuple[Call, str]] = []
 
@@ -70,18 +78,25 @@ class Attacked:
         assert answer.headers["x-total-count"] == str(len(todos))
         return todos
 
+    def rows(self, caller: Mapping[str, str]) -> list[dict[str, Any]]:
+        return [
+            each
+            for path, _ in COLLECTIONS.values()
+            for each in self.client.get(f"{path}?limit=500", headers=caller).json()
+        ]
+
     def attack(self, call: Call, twin: Call | None = None) -> None:
         """Have Bob make a call, and `twin`, the same with an id that there is not, which must be answered the same."""
         self.attempts += 1
         answer = call.send(self.client, self.bob)
         if answer.status_code >= 500:
             self.leaks.append((call, answer.text))
-        if WORD in answer.text or WORD in str(answer.headers) or set(ids_in(answer)) & set(self.ids):
+        if WORD in answer.text or WORD in str(answer.headers) or ids_in(answer) & self.ids:
             self.leaks.append((call, answer.text))
         total = int(answer.headers.get("x-total-count", 0))
-        if total and total > len(self.todos(self.bob)):
+        if total and total > len(self.rows(self.bob)):
             self.leaks.append((call, "counts more than there are"))
-        if call.method != "GET" and self.todos(self.alice) != self.before:
+        if call.method != "GET" and self.rows(self.alice) != self.before:
             self.leaks.append((call, "changed"))
         if twin is not None and seen(answer) != seen(twin.send(self.client, self.bob)):
             self.leaks.append((call, f"{answer.status_code}: tells that there is something"))
@@ -95,10 +110,14 @@ def seen(answer: httpx.Response) -> tuple[object, ...]:
     return answer.status_code, answer.content, headers
 
 
-def ids_in(answer: httpx.Response) -> list[int]:
-    if not answer.headers.get("content-type", "").startswith("application/json"):
-        return []
-    return [each["id"] for each in dicts(answer.json()) if isinstance(each.get("id"), int)]
+def ids_in(answer: httpx.Response) -> set[tuple[str, int]]:
+    is_json = answer.headers.get("content-type", "").startswith("application/json")
+    return ids_of_rows(dicts(answer.json())) if is_json else set()
+
+
+def ids_of_rows(rows: Iterable[dict[str, Any]]) -> set[tuple[str, int]]:
+    """The kind and the id of each row."""
+    return {(kind, row["id"]) for row in rows for kind, (_, member) in COLLECTIONS.items() if member in row}
 
 
 def dicts(value: Any) -> Iterator[dict[str, Any]]:
@@ -122,21 +141,22 @@ def operations(client: TestClient) -> Iterator[tuple[str, str, dict[str, Any], d
             yield method.upper(), path, operation, document["components"]["schemas"]
 
 
-def calls(client: TestClient, todo_id: int, cursor: str) -> Iterator[Call]:
-    """Each operation, as it is and with each of its parameters, on this todo wherever an id can be named."""
+def calls(client: TestClient, ids: Ids, cursor: str) -> Iterator[Call]:
+    """Each operation, as it is and with each of its parameters, on these rows wherever an id can be named."""
     orders = [f"{sign}{each}" for each in sort_members(client.get("/openapi.json").json()) for sign in ("", "-")]
     for method, path, operation, schemas in operations(client):
         parameters = operation.get("parameters", [])
         assert all(each["schema"]["type"] == "integer" for each in parameters if each["in"] == "path"), "not an id?"
-        bodies = list(bodies_on(todo_id, operation, schemas)) or [None]
-        plain = Call(method, re.sub(r"\{\w+\}", str(todo_id), path), body=bodies[0])
+        bodies = list(bodies_on(ids, operation, schemas)) or [None]
+        plain = Call(method, on(path, ids), body=bodies[0])
         for body in bodies:
             yield plain._replace(body=body)
         for parameter in parameters:
             name = parameter["name"]
             if parameter["in"] == "query":
                 word = cursor if name == "cursor" else WORD
-                for value in [*values(parameter["schema"], todo_id, word), *(orders if name == "sort" else ())]:
+                row_id = ids["list" if name == "list_id" or path.startswith("/lists") else "todo"]
+                for value in [*values(parameter["schema"], row_id, word), *(orders if name == "sort" else ())]:
                     yield plain._replace(query={name: value})
                     yield plain._replace(query={name: value, "count": "true", "limit": "500"})
             elif parameter["in"] == "header":
@@ -144,8 +164,13 @@ def calls(client: TestClient, todo_id: int, cursor: str) -> Iterator[Call]:
                     yield plain._replace(headers={name: tag})
 
 
-def bodies_on(todo_id: int, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Any]:
-    """The examples of a body, and each with this todo in place of each id."""
+def on(path: str, ids: Ids) -> str:
+    """The path with the id of a row in the place of its parameter."""
+    return re.sub(r"\{(\w+)_id\}", lambda found: str(ids[found[1]]), path)
+
+
+def bodies_on(ids: Ids, operation: Mapping[str, Any], schemas: Mapping[str, Any]) -> Iterator[Any]:
+    """The examples of a body, and each with one of these rows in place of each id."""
     if "requestBody" not in operation:
         return
     media = operation["requestBody"]["content"]["application/json"]
@@ -156,7 +181,7 @@ def bodies_on(todo_id: int, operation: Mapping[str, Any], schemas: Mapping[str, 
         for number, _ in enumerate(ids_of(example, media["schema"], schemas)):
             attack = deepcopy(example)
             holder, key = list(ids_of(attack, media["schema"], schemas))[number]
-            holder[key] = todo_id
+            holder[key] = ids["list" if key == "list_id" else "todo"]
             yield attack
 
 
@@ -197,11 +222,11 @@ def alternatives(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> list[
     return kinds
 
 
-def values(schema: Mapping[str, Any], todo_id: int, words: str) -> list[str]:
-    """What a parameter may be: this todo, or the words, or what its schema names."""
+def values(schema: Mapping[str, Any], row_id: int, words: str) -> list[str]:
+    """What a parameter may be: this row, or the words, or what its schema names."""
     kind = schema["items"] if schema["type"] == "array" else schema
     if kind["type"] == "integer":
-        return [str(todo_id)] if is_id(kind) else [str(kind["minimum"]), str(kind["maximum"])]
+        return [str(row_id)] if is_id(kind) else [str(kind["minimum"]), str(kind["maximum"])]
     if kind["type"] == "boolean":
         return ["true", "false"]
     return [words, *kind.get("enum", [])]
@@ -215,15 +240,18 @@ def resolved(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[s
 def test_nothing_of_another_owner_is_seen_counted_changed_or_told_apart_from_nothing(
     attacked: Attacked, record_property: Callable[[str, object], None]
 ) -> None:
-    client, unknown = attacked.client, list(calls(attacked.client, NO_ID, attacked.cursor))
-    for todo_id in attacked.ids[::2]:  # one that is complete, and one that is open
-        for call, twin in zip(calls(client, todo_id, attacked.cursor), unknown, strict=True):
+    client, nowhere = attacked.client, dict.fromkeys(COLLECTIONS, NO_ID)
+    unknown = list(calls(client, nowhere, attacked.cursor))
+    todos, lists = ([row_id for kind, row_id in sorted(attacked.ids) if kind == each] for each in COLLECTIONS)
+    # A todo that is complete and one that is open; a list with todos and one without.
+    for ids in ({"todo": todos[0], "list": lists[0]}, {"todo": todos[-1], "list": lists[-1]}):
+        for call, twin in zip(calls(client, ids, attacked.cursor), unknown, strict=True):
             attacked.attack(call, twin if call != twin else None)
 
     record_property("attempts", attacked.attempts)
     assert attacked.leaks == []
     assert attacked.attempts > 140
-    assert attacked.todos(attacked.alice) == attacked.before
+    assert attacked.rows(attacked.alice) == attacked.before
 
 
 def test_the_owner_is_no_member_no_parameter_and_in_no_schema(attacked: Attacked) -> None:
@@ -243,11 +271,11 @@ def test_of_all_columns_a_body_takes_the_documented_members_alone(attacked: Atta
     tables: list[Table] = list(SQLModel.metadata.tables.values())
     columns = {column.name for table in tables for column in table.columns}
     assert {"id", "owner", "version", "digest"} <= columns
-    mine = attacked.todos(attacked.bob)[0]["id"]
+    mine = dict(ids_of_rows(attacked.rows(attacked.bob)))
 
     tried = 0
     for method, path, operation, schemas in operations(attacked.client):
-        target = re.sub(r"\{\w+\}", str(mine), path)
+        target = on(path, mine)
         for example in bodies_on(mine, operation, schemas):
             schema = operation["requestBody"]["content"]["application/json"]["schema"]
             for members, known in objects(example, schema, schemas):
@@ -262,7 +290,7 @@ def test_of_all_columns_a_body_takes_the_documented_members_alone(attacked: Atta
                         pointers = [error["pointer"] for error in answer.json()["errors"]]
                         assert any(pointer.endswith(f"/{column}") for pointer in pointers)
     assert tried > 20
-    assert attacked.todos(attacked.alice) == attacked.before
+    assert attacked.rows(attacked.alice) == attacked.before
 
 
 def objects(

@@ -24,6 +24,8 @@ COLUMNS = (
     "due_at",
     "priority",
     "tags",
+    "list_id",
+    "parent_id",
     "position",
     "created_at",
     "updated_at",
@@ -80,8 +82,19 @@ def rows(first: int, count: int) -> Iterator[tuple[Any, ...]]:
         done = updated if complete else None
         yield (
             *("local", number, task, notes, complete, due_on, due_at, priority, json.dumps(tags)),
+            *_place(number, first),
             *(number * STEP, created, updated, done, dice.choice((1, 1, 2, 3)), fold(task), notes and fold(notes)),
         )
+
+
+LISTS = 11
+
+
+def _place(number: int, first: int) -> tuple[int | None, int | None]:
+    """The list and the parent: of five todos in a row, which are in one list or in none, the last is a subtask."""
+    family, place = divmod(number, 5)
+    parent = family * 5 if place == 4 and family * 5 >= first else None
+    return family % (LISTS + 1) or None, parent
 
 
 def _special(number: int, last: int) -> str | None:
@@ -111,6 +124,12 @@ def fill(url: str, count: int) -> int:
     return asyncio.run(_fill_postgresql(parsed, count))
 
 
+_LISTS = "".join(
+    "INSERT INTO todo_lists (id, owner, name, position, created_at, updated_at, version) VALUES"
+    f" ({number}, 'local', 'List {number}', {number * STEP}, '{now}', '{now}', 1) ON CONFLICT DO NOTHING;"
+    for number in range(1, LISTS + 1)
+    for now in ["2026-11-25 09:30:00.000000+00:00"]
+)
 _SEQUENCE = "SELECT setval(pg_get_serial_sequence('todo_items', 'id'), max(id)) FROM todo_items"
 _LAST = "SELECT coalesce(max(id), 0) FROM todo_items"
 
@@ -118,7 +137,7 @@ _LAST = "SELECT coalesce(max(id), 0) FROM todo_items"
 def _fill_sqlite(path: str, count: int) -> int:
     with sqlite3.connect(path, timeout=60) as connection:
         connection.execute("PRAGMA cache_size = -1000000")
-        connection.execute("BEGIN IMMEDIATE")
+        connection.executescript(f"BEGIN IMMEDIATE; {_LISTS}")
         first: int = connection.execute(_LAST).fetchone()[0] + 1
         values = ", ".join("?" for _ in COLUMNS)
         statement = f"INSERT INTO todo_items ({', '.join(COLUMNS)}) VALUES ({values})"
@@ -138,6 +157,7 @@ async def _fill_postgresql(url: URL, count: int) -> int:
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE todo_items IN EXCLUSIVE MODE")
+            await connection.execute(_LISTS)
             first: int = await connection.fetchval(_LAST) + 1
             await connection.copy_records_to_table("todo_items", records=rows(first, count), columns=COLUMNS)
             await connection.execute(_SEQUENCE)

@@ -261,8 +261,8 @@ def test_a_list_counts_what_matches_on_all_pages(client: TestClient) -> None:
 BAD_QUERIES = {
     "sort=colour": (
         "sort",
-        "names an unknown member; the known ones are id, task, complete, notes, due_on, due_at, priority, position,"
-        " created_at, updated_at, completed_at, version, due",
+        "names an unknown member; the known ones are id, task, complete, notes, due_on, due_at, priority, list_id,"
+        " parent_id, position, created_at, updated_at, completed_at, version, due",
     ),
     "sort=tags": ("sort", None),
     "sort=tsk": ("sort", "names an unknown member; did you mean 'task'?"),

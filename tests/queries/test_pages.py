@@ -22,7 +22,7 @@ NOW = datetime.now(UTC)
 WORDS = ("Milk", "bread", "PRESENTS", "öl")
 TAGS = ("a", "b", "c")
 SCALARS = (
-    *("id", "task", "complete", "notes", "due_on", "due_at", "due", "priority", "position"),
+    *("id", "task", "complete", "notes", "due_on", "due_at", "due", "priority", "list_id", "parent_id", "position"),
     *("created_at", "updated_at", "completed_at", "version"),
 )
 
@@ -62,6 +62,12 @@ def listed(request: pytest.FixtureRequest) -> Iterator[tuple[TestClient, list[To
                 assert client.post("/todos/bulk", json=some_todos(dice, count), headers=caller).status_code == 201
         assert client.patch("/todos?priority=1", json={"notes": "changed"}, headers=alice).status_code == 200
         client.headers = alice
+        for number in range(2):
+            list_id = client.post("/lists", json={"name": f"List {number}"}).json()["id"]
+            assert client.patch(f"/todos?priority={5 * number}", json={"list_id": list_id}).status_code == 200
+        for _ in range(60):
+            ids = [todo["id"] for todo in dice.sample(client.get("/todos?limit=500").json(), 2)]
+            client.patch(f"/todos/{ids[0]}", json={"parent_id": ids[1]})  # 422 where it would be a cycle
         yield client, client.get("/todos?limit=500").json()
 
 
@@ -120,6 +126,10 @@ CHECKS: dict[str, Check] = {
     "priority_min": compared("priority", ge),
     "priority_max": compared("priority", le),
     "tag": lambda todo, tags, _: set(tags) <= set(todo["tags"]),
+    "list_id": compared("list_id", eq),
+    "has_list": lambda todo, wanted, _: (todo["list_id"] is not None) is (wanted == "true"),
+    "parent_id": compared("parent_id", eq),
+    "has_parent": lambda todo, wanted, _: (todo["parent_id"] is not None) is (wanted == "true"),
     "created_after": dated("created_at", gt),
     "updated_after": dated("updated_at", gt),
     "completed_after": dated("completed_at", gt),
@@ -138,6 +148,10 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "priority_min": (0, 5),
     "priority_max": (0, 5),
     "tag": (["a"], ["a", "b"], ["a", "b", "c"], ["none"]),
+    "list_id": (1, 2, 9),
+    "has_list": ("true", "false"),
+    "parent_id": (12, 84, 85, 90, 9999),
+    "has_parent": ("true", "false"),
 }
 STAMPS = {
     "created_after": "created_at",
@@ -150,6 +164,8 @@ ZONES = ("Asia/Tokyo", "America/New_York", "Etc/GMT+12", "UTC")
 RANGES = {
     **dict.fromkeys(("due_before", "due_after", "overdue", "has_due"), "due"),
     **dict.fromkeys(("priority_min", "priority_max"), "priority"),
+    "has_list": "list_id",
+    "has_parent": "parent_id",
     **STAMPS,
 }
 """The filters that a list is in the order of, each with its member; the first one counts."""

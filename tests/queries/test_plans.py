@@ -61,12 +61,15 @@ def statements() -> Iterator[Statements]:
         ("POST", "/todos", {"task": "Buy milk"}, ["INSERT", "COMMIT"]),
         ("PUT", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
         ("PATCH", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
-        ("DELETE", "/todos/1", None, ["SELECT", "DELETE", "COMMIT"]),
+        ("DELETE", "/todos/1", None, ["SELECT", "SELECT", "DELETE", "COMMIT"]),
+        ("POST", "/todos", {"task": "Buy milk", "list_id": 1}, ["SELECT", "INSERT", "COMMIT"]),
+        ("POST", "/todos", {"task": "Buy milk", "parent_id": 1}, ["WITH", "INSERT", "COMMIT"]),
     ],
 )
 def test_a_request_takes_no_more_statements_than_it_must(
     client: TestClient, database_url: str, method: str, path: str, body: object, words: list[str]
 ) -> None:
+    client.post("/lists", json={"name": "Groceries"})
     for task in ("Buy milk", "Buy bread"):
         client.post("/todos", json={"task": task, "tags": ["a"]})
     with statements() as found:
@@ -82,7 +85,7 @@ def test_a_request_takes_no_more_statements_than_it_must(
     [
         ("POST", "/todos/bulk", ["SELECT", "INSERT", "COMMIT"]),
         ("PATCH", "/todos?complete=false", ["SELECT", "UPDATE", "COMMIT"]),
-        ("DELETE", "/todos?complete=false", ["DELETE", "COMMIT"]),
+        ("DELETE", "/todos?complete=false", ["SELECT", "DELETE", "COMMIT"]),
     ],
 )
 def test_a_change_of_many_takes_as_many_statements_for_hundreds_as_for_one(
@@ -125,6 +128,8 @@ PAGES = [
     "sort=-created_at",
     "sort=updated_at",
     "sort=completed_at",
+    "sort=list_id",
+    "sort=parent_id",
     "sort=notes",
     "sort=-notes",
     "sort=version",
@@ -147,6 +152,13 @@ PAGES = [
     "updated_after=2000-01-01T00:00:00Z",
     "completed_after=2000-01-01T00:00:00Z",
     "completed_before=2100-01-01T00:00:00Z",
+    "list_id=1",
+    "list_id=1&complete=false",
+    "has_list=true",
+    "has_list=false",
+    "parent_id=1",
+    "has_parent=true",
+    "has_parent=false",
     "q=milk",
     "q=milk+bread",
     "complete=false&priority_min=5",

@@ -269,7 +269,7 @@ def test_a_misspelt_member_is_told_with_the_nearest_one_or_all(client: TestClien
     assert near["detail"] == "is not a member of the request; did you mean 'task'?"
     assert far.status_code == 404
     far = client.patch("/todos/1", json={"zzz": 1})
-    known = "task, complete, notes, due_on, due_at, priority, tags, position"
+    known = "task, complete, notes, due_on, due_at, priority, tags, list_id, parent_id, position"
     assert far.json()["errors"][0]["detail"] == f"is not a member of the request; the known ones are {known}"
     assert moved.json()["errors"][0]["detail"] == "is not a member of the request; did you mean 'before'?"
 

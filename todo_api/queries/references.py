@@ -50,7 +50,7 @@ class Refers(Filter):
         return Restriction([conditions[kind] for kind in kinds])
 
     def order(self, member: str, kinds: Sequence[str]) -> str:
-        return member if tuple(kinds) == ("some",) else "id"
+        return member if "some" in kinds else "id"
 
     def leads(self, kinds: tuple[str, ...]) -> Sequence[tuple[str, ...]]:
         return [kinds] if self._none_indexed or kinds != ("none",) else []
