@@ -191,7 +191,7 @@ async def change_many(matching: BulkQuery[TodoItem], changes: Changes[TodoItem],
     return affected
 
 
-async def _refuse(first: Select[int] | SelectOfScalar[int], member: str, code: str, session: Session) -> None:
+async def _refuse(first: SelectOfScalar[int], member: str, code: str, session: Session) -> None:
     """Raise Invalid with the id that this finds, if it finds one."""
     found = (await session.exec(first)).one()
     if found is not None:
@@ -207,11 +207,13 @@ def _followers(ids: SelectOfScalar[int], list_id: int | None) -> SelectOfScalar[
 async def _follow(list_id: int | None, session: Session) -> int:
     """Put into a list all that is below a todo in it; how many they were. Raises Invalid for one of another parent."""
     parent, child = aliased(TodoItem), aliased(TodoItem)
-    pairs = select(child.id).join(parent, col(parent.id) == col(child.parent_id))
-    strays = with_subtasks(pairs.where(_is_in(parent, list_id), _is_elsewhere(child, list_id)))
+    pair = col(parent.id) == col(child.parent_id)
+    strays = select(child.id).join(parent, pair).where(_is_in(parent, list_id), _is_elsewhere(child, list_id))
     values = changes_of_many(TodoItem, {"list_id": list_id})
-    moved = await session.exec(update(TodoItem).where(col(TodoItem.id).in_(strays)).values(values))
-    alone = pairs.where(_is_in(child, list_id), _is_elsewhere(parent, list_id)).with_only_columns(func.min(child.id))
+    # Of those below, some may have matched, and be in the list already.
+    follow = col(TodoItem.id).in_(with_subtasks(strays)), _is_elsewhere(TodoItem, list_id)
+    moved = await session.exec(update(TodoItem).where(*follow).values(values))
+    alone = select(func.min(child.id)).join(parent, pair).where(_is_in(child, list_id), _is_elsewhere(parent, list_id))
     await _refuse(alone, "list_id", "list_of_parent", session)
     return moved.rowcount
 
