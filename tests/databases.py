@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 import tempfile
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -205,10 +206,14 @@ def cluster() -> Iterator[Cluster]:
         server.cleanup()
 
 
-def migrate(url: str, name: str, *arguments: str, scripts: Path | None = None, **options: Any) -> str:
-    """Run an alembic command on a database, with the project's migrations or a copy of them; what it printed."""
+def migrate(url: str, name: str, *arguments: str, scripts: Path | None = None, lose: str = "", **options: Any) -> str:
+    """Run an alembic command on a database, with the project's migrations or a copy of them; what it printed.
+
+    `lose` says what a way down may lose.
+    """
     printed = StringIO()
-    config = Config(ROOT / "alembic.ini", stdout=printed, output_buffer=printed)
+    cmd_opts = Namespace(x=[f"lose={lose}"])
+    config = Config(ROOT / "alembic.ini", stdout=printed, output_buffer=printed, cmd_opts=cmd_opts)
     if scripts is not None:
         config.set_main_option("script_location", str(scripts))
     with patch.dict(os.environ, TODO_DATABASE_URL=url):

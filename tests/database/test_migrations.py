@@ -213,3 +213,29 @@ def test_texts_that_are_there_are_folded(backend: Backend) -> None:
             assert [todo["id"] for todo in client.get("/todos", params={"q": words}).json()] == ids
     migrate(url, "downgrade", "0007")
     assert execute(url, "SELECT task FROM todo_items ORDER BY id") == [("Chambéry",), ("x",)]
+
+
+def test_a_way_down_that_loses_lists_or_subtasks_is_refused_until_it_is_told_to(backend: Backend) -> None:
+    url = backend.migrated()
+    with in_process(database_url=url) as client:
+        client.post("/lists", json={"name": "Groceries"})
+        client.post("/todos", json={"task": "Buy milk", "list_id": 1, "due_on": "2026-12-24"})
+        client.post("/todos", json={"task": "Semi-skimmed", "parent_id": 1})
+        before = client.get("/todos").json()
+
+    with pytest.raises(SystemExit, match="1 subtasks would no more know their parent"):
+        migrate(url, "downgrade", "0009")
+    migrate(url, "upgrade", "head")
+    with in_process(database_url=url) as client:
+        assert client.get("/todos").json() == before
+    migrate(url, "downgrade", "0010", lose="subtasks")
+    with pytest.raises(SystemExit, match="1 lists would be lost"):
+        migrate(url, "downgrade", "0009")
+    migrate(url, "downgrade", "0009", lose="lists")
+    migrate(url, "upgrade", "head")
+
+    with in_process(database_url=url) as client:
+        assert client.get("/lists").json() == []
+        assert client.get("/todos").json() == [each | {"list_id": None, "parent_id": None} for each in before]
+        assert client.get("/todos?q=milk&due_before=2027-01-01").json()[0]["id"] == 1
+        assert client.post("/todos", json={"task": "Buy bread"}).json()["id"] == 3
