@@ -9,15 +9,19 @@ import java.util.stream.Collectors;
 import org.openapitools.client.ApiClient;
 import org.openapitools.client.ApiException;
 import org.openapitools.client.ApiResponse;
+import org.openapitools.client.api.ListsApi;
+import org.openapitools.client.api.ListsApi.APIDeleteListRequest;
 import org.openapitools.client.api.TodosApi;
 import org.openapitools.client.api.TodosApi.APIListTodosRequest;
 import org.openapitools.client.api.ManyTodosApi;
 import org.openapitools.client.api.ManyTodosApi.APIPatchTodosRequest;
 import org.openapitools.client.model.Affected;
 import org.openapitools.client.model.CreateTodoItem;
+import org.openapitools.client.model.CreateTodoList;
 import org.openapitools.client.model.Move;
 import org.openapitools.client.model.Problem;
 import org.openapitools.client.model.TodoItem;
+import org.openapitools.client.model.TodoList;
 import org.openapitools.client.model.UpdateTodoItem;
 
 /** The story in the calls of openapi-generator's `java`, on the HTTP client of the JDK. */
@@ -41,6 +45,7 @@ public class Main {
         CLIENT.updateBaseUri(arguments[0]);
         TodosApi todos = new TodosApi(CLIENT);
         ManyTodosApi many = new ManyTodosApi(CLIENT);
+        ListsApi lists = new ListsApi(CLIENT);
 
         for (String task : List.of("Buy milk", "Walk the dog", "Read a book")) {
             show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task), null));
@@ -73,6 +78,12 @@ public class Main {
         APIPatchTodosRequest completeMany =
             APIPatchTodosRequest.newBuilder().ids(List.of(2L, 3L, 4L)).updateTodoItem(done).build();
         show("complete many", () -> many.patchTodosWithHttpInfo(completeMany));
+        show("make list", () -> lists.createListWithHttpInfo(new CreateTodoList().name("Groceries"), null));
+        UpdateTodoItem intoList = new UpdateTodoItem().listId(1L);
+        show("into list", () -> todos.patchTodoWithHttpInfo(4L, intoList, null, null));
+        CreateTodoItem below = new CreateTodoItem().task("Fold it").parentId(4L);
+        show("subtask", () -> todos.createTodoWithHttpInfo(below, null));
+        show("not empty", () -> lists.deleteListWithHttpInfo(APIDeleteListRequest.newBuilder().listId(1L).build()));
         show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(""), null));
     }
 
@@ -105,7 +116,16 @@ public class Main {
             if (!todo.getTags().isEmpty()) {
                 members.add(String.join(" ", todo.getTags()));
             }
+            if (todo.getListId() != null) {
+                members.add("in list " + todo.getListId());
+            }
+            if (todo.getParentId() != null) {
+                members.add("below " + todo.getParentId());
+            }
             return " #" + todo.getId() + " v" + todo.getVersion() + " " + String.join(", ", members);
+        }
+        if (content instanceof TodoList list) {
+            return " #" + list.getId() + " v" + list.getVersion() + " " + list.getName();
         }
         if (content instanceof Affected affected) {
             return " " + affected.getMatched() + " matched, " + affected.getChanged() + " changed";

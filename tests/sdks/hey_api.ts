@@ -1,6 +1,7 @@
 // The story in the calls of the SDK that @hey-api/openapi-ts generates.
 
-import { createTodo, deleteTodo, getTodo, listTodos, moveTodo, patchTodo, patchTodos, updateTodo } from "./hey_api_sdk";
+import { createList, createTodo, deleteList, deleteTodo, getTodo, listTodos } from "./hey_api_sdk";
+import { moveTodo, patchTodo, patchTodos, updateTodo } from "./hey_api_sdk";
 import { client } from "./hey_api_sdk/client.gen";
 import { tell } from "./story";
 
@@ -19,4 +20,8 @@ void tell({
   setDueAt: (id, due_at) => patchTodo({ ...at(id), body: { due_at } }),
   moveToTop: (id) => moveTodo({ ...at(id), body: { to: "top" } }),
   completeMany: (ids) => patchTodos({ query: { ids }, body: { complete: true } }),
+  createList: (name) => createList({ body: { name } }),
+  setList: (id, list_id) => patchTodo({ ...at(id), body: { list_id } }),
+  createBelow: (task, parent_id) => createTodo({ body: { task, parent_id } }),
+  deleteList: (list_id) => deleteList({ path: { list_id } }),
 });

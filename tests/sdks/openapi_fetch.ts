@@ -21,4 +21,8 @@ void tell({
   setDueAt: (id, due_at) => client.PATCH("/todos/{todo_id}", { params: at(id), body: { due_at } }),
   moveToTop: (id) => client.POST("/todos/{todo_id}/move", { params: at(id), body: { to: "top" } }),
   completeMany: (ids) => client.PATCH("/todos", { params: { query: { ids } }, body: { complete: true } }),
+  createList: (name) => client.POST("/lists", { body: { name } }),
+  setList: (id, list_id) => client.PATCH("/todos/{todo_id}", { params: at(id), body: { list_id } }),
+  createBelow: (task, parent_id) => client.POST("/todos", { body: { task, parent_id } }),
+  deleteList: (list_id) => client.DELETE("/lists/{list_id}", { params: { path: { list_id } } }),
 });

@@ -11,9 +11,12 @@ from todo_sdk import (
     ApiException,
     Configuration,
     CreateTodoItem,
+    CreateTodoList,
+    ListsApi,
     ManyTodosApi,
     Move,
     TodoItem,
+    TodoList,
     TodosApi,
     UpdateTodoItem,
 )
@@ -27,6 +30,7 @@ class OpenapiGenerator:
     def __init__(self, url: str) -> None:
         client = ApiClient(Configuration(host=url))
         self._todos, self._many = TodosApi(client), ManyTodosApi(client)
+        self._lists = ListsApi(client)
 
     def create(self, task: str) -> Answer:
         # The model refuses an empty task before anything is sent, and the server is to refuse it.
@@ -71,8 +75,28 @@ class OpenapiGenerator:
         changes = UpdateTodoItem(complete=True)
         return _answer(lambda: self._many.patch_todos_with_http_info(changes, ids=ids))
 
+    def create_list(self, name: str) -> Answer:
+        return _answer(lambda: self._lists.create_list_with_http_info(CreateTodoList(name=name)))
 
-Sent: TypeAlias = ApiResponse[TodoItem] | ApiResponse[list[TodoItem]] | ApiResponse[Affected] | ApiResponse[None]
+    def set_list(self, todo_id: int, list_id: int) -> Answer:
+        changes = UpdateTodoItem(list_id=list_id)
+        return _answer(lambda: self._todos.patch_todo_with_http_info(todo_id, changes))
+
+    def create_below(self, task: str, parent_id: int) -> Answer:
+        todo = CreateTodoItem(task=task, parent_id=parent_id)
+        return _answer(lambda: self._todos.create_todo_with_http_info(todo))
+
+    def delete_list(self, list_id: int) -> Answer:
+        return _answer(lambda: self._lists.delete_list_with_http_info(list_id))
+
+
+Sent: TypeAlias = (
+    ApiResponse[TodoItem]
+    | ApiResponse[list[TodoItem]]
+    | ApiResponse[TodoList]
+    | ApiResponse[Affected]
+    | ApiResponse[None]
+)
 
 
 def _answer(call: Callable[[], Sent]) -> Answer:

@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any, TypeAlias
 
 from todo_sdk import AuthenticatedClient, Client
+from todo_sdk.api.lists import create_list, delete_list
 from todo_sdk.api.many_todos import patch_todos
 from todo_sdk.api.todos import (
     create_todo,
@@ -15,7 +16,16 @@ from todo_sdk.api.todos import (
     patch_todo,
     update_todo,
 )
-from todo_sdk.models import Affected, CreateTodoItem, Move, MoveTo, TodoItem, UpdateTodoItem
+from todo_sdk.models import (
+    Affected,
+    CreateTodoItem,
+    CreateTodoList,
+    Move,
+    MoveTo,
+    TodoItem,
+    TodoList,
+    UpdateTodoItem,
+)
 from todo_sdk.models import Problem as SentProblem
 from todo_sdk.types import UNSET, Response, Unset
 
@@ -70,17 +80,31 @@ class OpenapiPythonClient:
         changes = UpdateTodoItem(complete=True)
         return _answer(patch_todos.sync_detailed(client=self._client, body=changes, ids=ids))
 
+    def create_list(self, name: str) -> Answer:
+        return _answer(create_list.sync_detailed(client=self._client, body=CreateTodoList(name)))
+
+    def set_list(self, todo_id: int, list_id: int) -> Answer:
+        changes = UpdateTodoItem(list_id=list_id)
+        return _answer(patch_todo.sync_detailed(todo_id, client=self._client, body=changes))
+
+    def create_below(self, task: str, parent_id: int) -> Answer:
+        return _answer(create_todo.sync_detailed(client=self._client, body=CreateTodoItem(task, parent_id=parent_id)))
+
+    def delete_list(self, list_id: int) -> Answer:
+        return _answer(delete_list.sync_detailed(list_id, client=self._client))
+
 
 Sent: TypeAlias = (
     Response[SentProblem | TodoItem]
     | Response[SentProblem | list[TodoItem]]
+    | Response[SentProblem | TodoList]
     | Response[Affected | SentProblem]
     | Response[None]
 )
 
 
 def _answer(response: Sent) -> Answer:
-    content: Todo | list[TodoItem] | Affected | Problem | None
+    content: Todo | list[TodoItem] | TodoList | Affected | Problem | None
     if isinstance(response.parsed, SentProblem):
         sent = response.parsed
         errors = [] if isinstance(sent.errors, Unset) else sent.errors

@@ -51,6 +51,20 @@ func main() {
 	refused("too many", answer, err)
 	_, answer, err = todos.ListTodos(background).DueBefore("24/12/2026").Execute()
 	refused("wrong", answer, err)
+
+	list, _, err := client.ListsAPI.CreateList(background).CreateTodoList(*todo.NewCreateTodoList("Groceries")).Execute()
+	check(err)
+	var intoList todo.UpdateTodoItem
+	intoList.SetListId(list.Id)
+	_, _, err = todos.PatchTodo(background, 1).UpdateTodoItem(intoList).Execute()
+	check(err)
+	below := todo.NewCreateTodoItem("Semi-skimmed")
+	below.SetParentId(1)
+	made, _, err := todos.CreateTodo(background).CreateTodoItem(*below).Execute()
+	check(err)
+	fmt.Printf("subtask: #%d in list %d below %d\n", made.Id, made.GetListId(), made.GetParentId())
+	answer, err = client.ListsAPI.DeleteList(background, list.Id).Execute()
+	refused("not empty", answer, err)
 }
 
 func show(step string, found []todo.TodoItem, err error) {

@@ -1,11 +1,13 @@
 <?php
 // The short story in the calls of openapi-generator's `php`.
 
+use OpenAPI\Client\Api\ListsApi;
 use OpenAPI\Client\Api\ManyTodosApi;
 use OpenAPI\Client\Api\TodosApi;
 use OpenAPI\Client\ApiException;
 use OpenAPI\Client\Configuration;
 use OpenAPI\Client\Model\CreateTodoItem;
+use OpenAPI\Client\Model\CreateTodoList;
 use OpenAPI\Client\Model\Problem;
 use OpenAPI\Client\Model\UpdateTodoItem;
 use OpenAPI\Client\ObjectSerializer;
@@ -22,6 +24,7 @@ spl_autoload_register(function ($class) {
 $configuration = (new Configuration())->setHost($argv[1]);
 $todos = new TodosApi(null, $configuration);
 $many = new ManyTodosApi(null, $configuration);
+$lists = new ListsApi(null, $configuration);
 
 function show(string $step, array $found): void
 {
@@ -59,3 +62,8 @@ $done = new UpdateTodoItem(['complete' => true]);
 refused('stale', fn () => $todos->patchTodo(1, $done, '"1"'));
 refused('too many', fn () => $many->patchTodos($done, complete: false, max_affected: 1));
 refused('wrong', fn () => $todos->listTodos(due_before: '24/12/2026'));
+$listId = $lists->createList(new CreateTodoList(['name' => 'Groceries']))->getId();
+$todos->patchTodo(1, new UpdateTodoItem(['list_id' => $listId]));
+$below = $todos->createTodo(new CreateTodoItem(['task' => 'Semi-skimmed', 'parent_id' => 1]));
+echo "subtask: #{$below->getId()} in list {$below->getListId()} below {$below->getParentId()}\n";
+refused('not empty', fn () => $lists->deleteList($listId));

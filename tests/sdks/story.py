@@ -14,6 +14,15 @@ class Todo(Protocol):
     due_on: date | None
     due_at: datetime | None
     tags: list[str]
+    list_id: int | None
+    parent_id: int | None
+    version: int
+
+
+@runtime_checkable
+class TodoList(Protocol):
+    id: int
+    name: str
     version: int
 
 
@@ -36,7 +45,7 @@ class Problem:
 class Answer:
     status: int
     headers: Mapping[str, str]
-    content: Todo | Sequence[Todo] | Affected | Problem | None
+    content: Todo | Sequence[Todo] | TodoList | Affected | Problem | None
 
 
 class Sdk(Protocol):
@@ -54,6 +63,10 @@ class Sdk(Protocol):
     def set_due_at(self, todo_id: int, due_at: datetime | None) -> Answer: ...
     def move_to_top(self, todo_id: int) -> Answer: ...
     def complete_many(self, ids: list[int]) -> Answer: ...
+    def create_list(self, name: str) -> Answer: ...
+    def set_list(self, todo_id: int, list_id: int) -> Answer: ...
+    def create_below(self, task: str, parent_id: int) -> Answer: ...
+    def delete_list(self, list_id: int) -> Answer: ...
 
 
 def tell(sdk: Sdk) -> None:
@@ -76,6 +89,10 @@ def tell(sdk: Sdk) -> None:
     show("move", sdk.move_to_top(4))
     show("in order", sdk.list_in_order())
     show("complete many", sdk.complete_many([2, 3, 4]))
+    show("make list", sdk.create_list("Groceries"))
+    show("into list", sdk.set_list(4, 1))
+    show("subtask", sdk.create_below("Fold it", 4))
+    show("not empty", sdk.delete_list(1))
     show("create", sdk.create(""))
 
 
@@ -90,6 +107,8 @@ def show(step: str, answer: Answer) -> Answer:
         words += [f"#{todo.id}" for todo in content]
     elif isinstance(content, Affected):
         words.append(f"{content.matched} matched, {content.changed} changed")
+    elif isinstance(content, TodoList):
+        words.append(f"#{content.id} v{content.version} {content.name}")
     elif content is not None:
         assert answer.headers["etag"] == f'"{content.version}"'
         members = [content.task, "done" if content.complete else "open"]
@@ -98,6 +117,8 @@ def show(step: str, answer: Answer) -> Answer:
         if content.due_at:
             members.append(content.due_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
         members += [" ".join(content.tags)] if content.tags else []
+        members += [f"in list {content.list_id}"] if content.list_id else []
+        members += [f"below {content.parent_id}"] if content.parent_id else []
         words.append(f"#{content.id} v{content.version} {', '.join(members)}")
     sys.stdout.write(" ".join(words) + "\n")
     return answer

@@ -13,6 +13,7 @@ OpenapiClient.configure do |configuration|
 end
 TODOS = OpenapiClient::TodosApi.new
 MANY = OpenapiClient::ManyTodosApi.new
+LISTS = OpenapiClient::ListsApi.new
 
 def show(step, found)
   puts "#{step}#{found.map { |each| " ##{each.id}" }.join}"
@@ -43,3 +44,8 @@ done = OpenapiClient::UpdateTodoItem.new(complete: true)
 refused("stale") { TODOS.patch_todo(1, done, if_match: '"1"') }
 refused("too many") { MANY.patch_todos(done, complete: false, max_affected: 1) }
 refused("wrong") { TODOS.list_todos(due_before: "24/12/2026") }
+list_id = LISTS.create_list(OpenapiClient::CreateTodoList.new(name: "Groceries")).id
+TODOS.patch_todo(1, OpenapiClient::UpdateTodoItem.new(list_id: list_id))
+below = TODOS.create_todo(OpenapiClient::CreateTodoItem.new(task: "Semi-skimmed", parent_id: 1))
+puts "subtask: ##{below.id} in list #{below.list_id} below #{below.parent_id}"
+refused("not empty") { LISTS.delete_list(list_id) }

@@ -7,6 +7,14 @@ interface Todo {
   due_on: string | null;
   due_at: string | null;
   tags: string[];
+  list_id: number | null;
+  parent_id: number | null;
+  version: number;
+}
+
+interface TodoList {
+  id: number;
+  name: string;
   version: number;
 }
 
@@ -41,6 +49,10 @@ export interface Sdk {
   setDueAt(id: number, due_at: string | null): Promise<Answer<Todo>>;
   moveToTop(id: number): Promise<Answer<Todo>>;
   completeMany(ids: number[]): Promise<Answer<Affected>>;
+  createList(name: string): Promise<Answer<TodoList>>;
+  setList(id: number, list_id: number): Promise<Answer<Todo>>;
+  createBelow(task: string, parent_id: number): Promise<Answer<Todo>>;
+  deleteList(id: number): Promise<Answer<void>>;
 }
 
 export async function tell(sdk: Sdk): Promise<void> {
@@ -65,10 +77,14 @@ export async function tell(sdk: Sdk): Promise<void> {
   show("move", await sdk.moveToTop(4));
   show("in order", await sdk.list({ sort: "position" }));
   show("complete many", await sdk.completeMany([2, 3, 4]));
+  show("make list", await sdk.createList("Groceries"));
+  show("into list", await sdk.setList(4, 1));
+  show("subtask", await sdk.createBelow("Fold it", 4));
+  show("not empty", await sdk.deleteList(1));
   show("create", await sdk.create(""));
 }
 
-type Content = Todo | Todo[] | Affected | void;
+type Content = Todo | Todo[] | TodoList | Affected | void;
 
 function show(step: string, answer: Answer<Content>): Headers {
   console.log(`${step}: ${answer.response.status}${words(answer)}`);
@@ -91,8 +107,12 @@ function words({ data, error, response }: Answer<Content>): string {
     return ` ${data.matched} matched, ${data.changed} changed`;
   }
   check(response.headers.get("etag") === `"${data.version}"`);
+  if ("name" in data) {
+    return ` #${data.id} v${data.version} ${data.name}`;
+  }
+  const place = [data.list_id && `in list ${data.list_id}`, data.parent_id && `below ${data.parent_id}`];
   const dueAt = data.due_at && new Date(data.due_at).toISOString().replace(".000Z", "Z");
-  const members = [data.task, data.complete ? "done" : "open", data.due_on, dueAt, data.tags.join(" ")];
+  const members = [data.task, data.complete ? "done" : "open", data.due_on, dueAt, data.tags.join(" "), ...place];
   return ` #${data.id} v${data.version} ${members.filter(Boolean).join(", ")}`;
 }
 

@@ -2,7 +2,7 @@
 
 import { Api, HttpResponse, Problem, TodoItem } from "./swagger_typescript_api_sdk";
 
-const { todos } = new Api({ baseUrl: process.argv[2] });
+const { lists, todos } = new Api({ baseUrl: process.argv[2] });
 
 async function main(): Promise<void> {
   const milk = { task: "Buy milk", notes: "Two litres", due_on: "2026-12-24", tags: ["shop"] };
@@ -23,6 +23,11 @@ async function main(): Promise<void> {
   await refused("stale", todos.patchTodo(1, done, {}, { headers: { "If-Match": '"1"' } }));
   await refused("too many", todos.patchTodos(done, { complete: false, max_affected: 1 }));
   await refused("wrong", todos.listTodos({ due_before: "24/12/2026" }));
+  const list_id = (await lists.createList({ name: "Groceries" })).data.id;
+  await todos.patchTodo(1, { list_id });
+  const below = (await todos.createTodo({ task: "Semi-skimmed", parent_id: 1 })).data;
+  console.log(`subtask: #${below.id} in list ${below.list_id} below ${below.parent_id}`);
+  await refused("not empty", lists.deleteList(list_id));
 }
 
 function show(step: string, found: TodoItem[]): void {

@@ -23,14 +23,16 @@ class _WithTodos(Bounded):
     )
 
 
-WithTodos = Annotated[_WithTodos, Part(_WithTodos.read, parameters=_WithTodos.parameters(), problems=(NotEmpty,))]
+WithTodos = Annotated[
+    _WithTodos, Part(_WithTodos.read, parameters=_WithTodos.parameters(), problems=(NotEmpty,), is_of_many=True)
+]
 """Whether the todos in a list are deleted with it, and how many there may be."""
 
 _KNOWN = select(TodoList.id).where(col(TodoList.id).in_(bindparam("ids", expanding=True)))
 
 
-async def delete_todos_in(todo_list: TodoList, with_todos: WithTodos, session: Session) -> None:
-    """Delete the todos in a list, which are whole trees. Raises NotEmpty unless that was asked for, and TooMany."""
+async def delete_with_todos(todo_list: TodoList, with_todos: WithTodos, session: Session) -> None:
+    """Delete a list with the todos in it, which are whole trees. Raises NotEmpty unless that was asked for; TooMany."""
     is_in_it = col(TodoItem.list_id) == todo_list.id
     matched = (await session.exec(select(func.count()).select_from(TodoItem).where(is_in_it))).one()
     if matched and not with_todos.with_todos:
@@ -38,6 +40,7 @@ async def delete_todos_in(todo_list: TodoList, with_todos: WithTodos, session: S
     with_todos.check(Affected(matched=matched, changed=matched))
     if matched:
         await session.exec(delete(TodoItem).where(is_in_it))
+    await session.delete(todo_list)
 
 
 async def known_lists(ids: Collection[int], session: Session) -> set[int]:

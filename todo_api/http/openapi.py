@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
 from todo_api.database.owners import owned_tables
@@ -52,7 +53,7 @@ def build_document(app: FastAPI, *, with_tokens: bool, url: str) -> dict[str, An
             tags=app.openapi_tags,
             routes=app.routes,
         )
-        document["tags"] += _further_tags(app)
+        document["tags"] = _tags(app)
         # Without tokens one may be sent all the same, so that a client of this document can call both kinds of server.
         document["security"] = [] if with_tokens else [{}, {"token": []}]
         components = document.setdefault("components", {})
@@ -78,16 +79,14 @@ def build_document(app: FastAPI, *, with_tokens: bool, url: str) -> dict[str, An
     return app.openapi_schema
 
 
-def _further_tags(app: FastAPI) -> list[dict[str, str]]:
-    """The tags of routes that `app` does not describe: the docstring of their module does."""
-    described = {tag["name"] for tag in app.openapi_tags or []}
-    modules = {
-        tag: inspect.getmodule(each.endpoint) for each in app.routes if isinstance(each, Route) for tag in each.tags
-    }
+def _tags(app: FastAPI) -> list[dict[str, str]]:
+    """The tags in the order of the routes; the docstring of their module describes those that `app` does not."""
+    described = {tag["name"]: tag for tag in app.openapi_tags or []}
+    routes = [each for each in app.routes if isinstance(each, APIRoute)]
+    modules = {str(tag): inspect.getmodule(each.endpoint) for each in routes for tag in each.tags}
     return [
-        {"name": str(tag), "description": inspect.getdoc(module) or ""}
-        for tag, module in modules.items()
-        if tag not in described
+        described.get(name) or {"name": name, "description": inspect.getdoc(module) or ""}
+        for name, module in modules.items()
     ]
 
 

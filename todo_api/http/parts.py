@@ -22,3 +22,5 @@ class Part(params.Depends):
     """The model of an answer that the endpoint renders itself."""
     is_row: bool = field(default=False, kw_only=True)
     """Whether it is the row of the path."""
+    is_of_many: bool = field(default=False, kw_only=True)
+    """Whether it makes the operation a change of many rows."""

@@ -16,6 +16,7 @@ from todo_api.http.problems import (
     Unauthorized,
     Unavailable,
 )
+from todo_api.single_model.table import Table, member_names
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -79,14 +80,8 @@ _EXAMPLES = [
     Malformed("The body is not JSON, from character 9 on."),
     Unauthorized("The token is unknown, expired or revoked.", error="invalid_token"),
     InsufficientScope(),
-    NotFound("There is no todo with this id."),
     TooMany(240, 240),
     NotEmpty(3),
-    PreconditionFailed(
-        "It is in another version than If-Match names.",
-        {"id": 1, "task": "Buy milk", "complete": False, "version": 2},
-        '"2"',
-    ),
     PreconditionRequired("Send If-Match with the ETag of what you change."),
     Internal(),
     Unavailable(),
@@ -95,10 +90,26 @@ _EXAMPLES = [
 
 def documented(*problems: type[Problem] | Problem, success: int = 200, headers: tuple[str, ...] = ()) -> Responses:
     """The `responses` of a route: its own problems, and the headers of its success."""
-    answers: Responses = {problem.status: example_response(problem) for problem in problems}
+    answers: Responses = {}
+    for problem in problems:
+        before = answers.get(problem.status)
+        answers[problem.status] = example_response(problem)
+        if before is not None:  # the example is of the last one
+            answers[problem.status]["description"] += f" {before['description']}"
     if headers:
         answers[success] = {"headers": header_references(*headers)}
     return answers
+
+
+def problems_of_row(table: type[Table], *, is_safe: bool) -> list[type[Problem] | Problem]:
+    """The problems of an operation on one row of a table class."""
+    missing = NotFound(f"There is no {table.noun} with this id.")
+    if is_safe:
+        return [missing]
+    (example,) = table.model_json_schema(mode="serialization")["examples"]
+    current = {name: example[name] for name in member_names(table) if name in example} | {"version": 2}
+    changed = PreconditionFailed("It is in another version than If-Match names.", current, '"2"')
+    return [missing, changed, PreconditionRequired]
 
 
 def not_modified() -> Responses:

@@ -8,7 +8,7 @@ preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -22,8 +22,8 @@ from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_t
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
 from todo_api.http.parts import Part
-from todo_api.http.problems import NotFound, PreconditionFailed, PreconditionRequired, TooMany
-from todo_api.http.responses import documented, not_modified
+from todo_api.http.problems import PreconditionRequired, TooMany
+from todo_api.http.responses import documented, not_modified, problems_of_row
 from todo_api.http.room import LARGE, Room
 from todo_api.http.strict import check_query, is_dry_run
 from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
@@ -56,10 +56,8 @@ register_url_convertor("member", _Member())
 class Route(APIRoute):
     """A route that does, and documents, what the signature of its endpoint says.
 
-    `max_body_size` is the number of bytes that a body may have.
+    `max_body_size` is the number of bytes that a body may have. A change of many may take longer: `TODO_BULK_TIMEOUT`.
     """
-
-    of_many = False
 
     def __init__(
         self, path: str, endpoint: Callable[..., Any], *, max_body_size: int | None = None, **options: Any
@@ -69,6 +67,7 @@ class Route(APIRoute):
         self.body_members = _body_members(endpoint)
         self.is_safe = bool({"GET", "HEAD"} & set(options["methods"]))
         parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
+        self.of_many = _has_list(endpoint) or any(part.is_of_many for part in parts.values())
         parameters = [each for part in parts.values() for each in part.parameters]
         options["responses"] = self._responses(endpoint, parts, options)
         row = next((name for name, part in parts.items() if part.is_row), None)
@@ -88,16 +87,16 @@ class Route(APIRoute):
 
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
-        problems: list[Any] = [problem for part in parts.values() for problem in part.problems]
-        problems += [TooMany] if self.of_many else []
+        problems: list[Any] = [TooMany] if self.of_many else []
+        problems += [problem for part in parts.values() for problem in part.problems]
         headers = [header for part in parts.values() for header in part.headers]
-        has_row = any(part.is_row for part in parts.values())
-        if has_row:
-            problems += [NotFound] if self.is_safe else [NotFound, PreconditionFailed, PreconditionRequired]
+        row = next((name for name, part in parts.items() if part.is_row), None)
+        if row is not None:
+            problems += problems_of_row(get_args(_annotations(endpoint)[row])[0], is_safe=self.is_safe)
         if _answers_row(endpoint):
             headers += ["Location", "ETag"] if status == 201 else ["ETag"]
         said = documented(*problems, success=status, headers=tuple(headers))
-        return {**said, **(not_modified() if has_row and self.is_safe else {}), **(options.get("responses") or {})}
+        return {**said, **(not_modified() if row and self.is_safe else {}), **(options.get("responses") or {})}
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         answer = super().get_route_handler()
@@ -145,12 +144,6 @@ class Route(APIRoute):
         return {each["name"]: each["schema"]["type"] == "array" for each in documented if each["in"] == "query"}
 
 
-class RouteOfMany(Route):
-    """A route of a change of many, which may take longer: `TODO_BULK_TIMEOUT`."""
-
-    of_many = True
-
-
 def _annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:
     return {name: each.annotation for name, each in inspect.signature(endpoint).parameters.items()}
 
@@ -164,6 +157,11 @@ def _body_members(endpoint: Callable[..., Any]) -> dict[str, bool]:
         if issubclass(each, BaseModel):
             return dict.fromkeys(each.model_fields, True)
     return {}
+
+
+def _has_list(endpoint: Callable[..., Any]) -> bool:
+    """Whether its body is a list."""
+    return any(get_origin(inner) is list for kind in _annotations(endpoint).values() for inner in get_args(kind)[:1])
 
 
 def _inside(annotation: Any) -> Iterator[Any]:

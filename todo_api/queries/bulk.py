@@ -61,7 +61,7 @@ class BulkQuery(Bounded, Query[T]):
     @classmethod
     def part(cls) -> dict[str, Any]:
         problems = (failed_for_many(), required_for_many())
-        return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems}
+        return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems, "is_of_many": True}
 
     async def delete(self, session: Session, whole: Callable[[Ids], Ids] = lambda ids: ids) -> Affected:
         """Delete all rows that match, and those that go along, of which `whole` has the ids; the caller commits.

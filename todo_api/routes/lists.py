@@ -2,16 +2,15 @@
 
 from fastapi import APIRouter, Response
 
-from todo_api.features.lists import WithTodos, delete_todos_in
+from todo_api.features.lists import WithTodos, delete_with_todos
 from todo_api.features.move import place_last
 from todo_api.http.current import Current
-from todo_api.http.routing import Route, RouteOfMany, SessionDep
+from todo_api.http.routing import Route, SessionDep
 from todo_api.models import TodoList
 from todo_api.queries.listing import Listing
 from todo_api.single_model.bodies import Changes, New
 
 router = APIRouter(prefix="/lists", tags=["lists"], route_class=Route)
-of_many = APIRouter(prefix="/lists", tags=["lists"], route_class=RouteOfMany)
 
 
 @router.post("", status_code=201)
@@ -51,9 +50,11 @@ async def patch_list(found: Current[TodoList], changes: Changes[TodoList], sessi
     return found
 
 
-@of_many.delete("/{list_id}", status_code=204)
+@router.delete("/{list_id}", status_code=204)
 async def delete_list(found: Current[TodoList], with_todos: WithTodos, session: SessionDep) -> None:
-    """Delete a list, which has no todos unless `with_todos=true` says to delete them with it"""
-    await delete_todos_in(found, with_todos, session)
-    await session.delete(found)
+    """Delete a list
+
+    A list with todos is refused with 409, unless `with_todos=true` says to delete them with it.
+    """
+    await delete_with_todos(found, with_todos, session)
     await session.commit()

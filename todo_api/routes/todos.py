@@ -7,14 +7,14 @@ from fastapi import APIRouter, Body, Response
 from todo_api.features.move import Move, move_todo_to, place_all_last, place_last
 from todo_api.features.subtasks import change, change_many, delete_tree, place_new, with_subtasks
 from todo_api.http.current import Current
-from todo_api.http.routing import Route, RouteOfMany, SessionDep
+from todo_api.http.routing import Route, SessionDep
 from todo_api.models import TodoItem
 from todo_api.queries.bulk import Affected, BulkQuery
 from todo_api.queries.listing import Listing
 from todo_api.single_model.bodies import Changes, New
 
 router = APIRouter(prefix="/todos", tags=["todos"], route_class=Route)
-many = APIRouter(prefix="/todos", tags=["many todos"], route_class=RouteOfMany)
+many = APIRouter(prefix="/todos", tags=["many todos"], route_class=Route)
 MEBIBYTE = 1024 * 1024
 
 
