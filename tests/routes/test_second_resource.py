@@ -28,7 +28,7 @@ def project_with_books(folder: Path, url: str) -> Path:
     models.write_text(models.read_text() + (SAMPLE / "book.py").read_text())
     routes = (SAMPLE / "books.py").read_text().replace("tests.routes.second_resource.book", "todo_api.models")
     (project / "todo_api" / "routes" / "books.py").write_text(routes)
-    included = main.read_text().replace("import health, todos", "import books, health, todos")
+    included = main.read_text().replace("import health, lists, todos", "import books, health, lists, todos")
     main.write_text(included.replace("(todos.router,", "(books.router, todos.router,"))
     made = run(
         "alembic",
@@ -106,7 +106,7 @@ def test_a_second_resource_has_what_todos_have(
     document = alice.get("/openapi.json").json()
     assert {"Book", "CreateBook", "UpdateBook"} <= document["components"]["schemas"].keys()
     assert document["paths"]["/books/{book_id}"]["put"]["operationId"] == "update_book"
-    assert {tag["name"] for tag in document["tags"]} == {"todos", "many todos", "health", "books"}
+    assert {tag["name"] for tag in document["tags"]} == {"todos", "many todos", "lists", "health", "books"}
     (folder / "openapi.json").write_text(json.dumps(document, indent=2))
     lint_by_spectral(linters, folder / "openapi.json")
     lint_by_redocly(linters, folder / "openapi.json")
