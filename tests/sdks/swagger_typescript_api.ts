@@ -39,7 +39,9 @@ async function refused(step: string, call: Promise<unknown>): Promise<void> {
     () => Promise.reject(new Error(`${step} was not refused`)),
     (thrown: HttpResponse<unknown, Problem>) => thrown,
   );
-  console.log(`${step}: ${answer.status} ${answer.error.detail}`);
+  // It does not read the body where a success has none.
+  const problem = answer.error ?? ((await answer.json()) as Problem);
+  console.log(`${step}: ${answer.status} ${problem.detail}`);
 }
 
 void main();

@@ -55,6 +55,9 @@ class ProblemDocument(TypedDict):
         ]
     ]
     matched: NotRequired[Annotated[int, Field(ge=0, description="How many match, for status 409.", examples=[240])]]
+    changed: NotRequired[
+        Annotated[int, Field(ge=0, description="How many would be changed or deleted, for status 409.", examples=[240])]
+    ]
 
 
 class Problem(HTTPException):
