@@ -267,6 +267,21 @@ def test_a_backup_of_an_older_schema_is_migrated(database: Path, folder: Path, s
     assert older.read_bytes() == as_it_was
 
 
+def test_a_backup_is_put_back_over_a_plain_copy_of_one(database: Path, folder: Path, backup: Path) -> None:
+    """Such a copy has no write-ahead log, and SQLite then lets nobody read what is being replaced."""
+    there = tasks(backup)
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("DELETE FROM todo_items")
+        connection.commit()
+        connection.execute("PRAGMA journal_mode = DELETE")
+    done = run("todo_api", "restore", str(backup), TODO_DATABASE_URL=url(database))
+
+    assert done.returncode == 0, done.stderr
+    assert tasks(database) == there
+    (kept,) = database.parent.glob(f"{database.name}.before-*")
+    assert tasks(kept) == []
+
+
 def test_a_database_is_not_put_back_as_itself(database: Path) -> None:
     add(database, "Milk")
     refused = command(database, "restore", database)

@@ -16,6 +16,7 @@ import pytest
 from tests.applications import command
 from tests.databases import SQLite
 from tests.servers import PATIENCE, Server, run, serving
+from todo_api.database.sqlite.file import FileConnection
 
 pytestmark = pytest.mark.slow  # each starts a server of its own
 
@@ -137,6 +138,18 @@ def test_a_database_that_only_looks_overwritten_is_served_on(folder: Path, datab
         assert server.stop() == 0
         assert f"{database} is sound: writes are served again" in server.output
     assert tasks(database) == [*(f"old {number}" for number in range(50)), "after"]
+
+
+def test_a_closed_connection_lets_go_of_the_file_whatever_still_refers_to_its_cursors(database: Path) -> None:
+    """An error refers to the cursor of its statement until Python collects garbage, which a server does seldom."""
+    with closing(sqlite3.connect(database, isolation_level=None, timeout=0)) as other:
+        connection = sqlite3.connect(database, factory=FileConnection)
+        cursor = connection.execute("SELECT version_num FROM alembic_version")
+        connection.close()
+
+        assert cursor is not None
+        # Which needs the database for itself.
+        assert other.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
 
 
 def spoil(database: Path) -> None:

@@ -1,5 +1,6 @@
 """The file of a SQLite database: deleted or replaced under a running server, it must not be written to any more."""
 
+import gc
 import os
 import shutil
 import sqlite3
@@ -51,6 +52,13 @@ class FileConnection(sqlite3.Connection):
         self.limit = Limit()
         with suppress(sqlite3.ProgrammingError):  # it is closed already
             self.set_progress_handler(self.limit.is_over, Limit.STEPS)
+
+    def close(self) -> None:
+        """Close it, and all of its cursors: one that an error still refers to would keep the file open and locked."""
+        for each in gc.get_referrers(self):
+            if isinstance(each, sqlite3.Cursor):
+                each.close()
+        super().close()
 
 
 class Limit:

@@ -80,6 +80,7 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
             backup.flush(kept.parent)
 
     with closing(open_file(database)) as target, closing(open_file(new)) as source:
+        target.execute("PRAGMA journal_mode = WAL")  # without it nobody could read meanwhile, nor copy what was there
         _give_page_size(target, source)
         (pages,) = source.execute("PRAGMA page_count").fetchone()
         target.execute("PRAGMA synchronous = FULL")
