@@ -19,9 +19,9 @@ def in_process(peer: tuple[str, int] | None = ("127.0.0.1", 50000), **settings: 
     return TestClient(app, base_url="http://127.0.0.1:8000", client=peer)  # type: ignore[arg-type]  # None: without address
 
 
-def sort_members(document: Any) -> list[str]:
-    """What a list of todos can be sorted by; the description of `sort` names it."""
-    parameters = document["paths"]["/todos"]["get"]["parameters"]
+def sort_members(document: Any, path: str = "/todos") -> list[str]:
+    """What a list can be sorted by; the description of `sort` names it."""
+    parameters = document["paths"][path]["get"]["parameters"]
     (sort,) = (each["description"] for each in parameters if each["name"] == "sort")
     named = sort.partition("Members: ")[2].partition(" For example")[0]
     return list(dict.fromkeys(re.findall(r"`(\w+)`", named)))

@@ -23,6 +23,8 @@ TAGS = {"If-Match": "*", "If-None-Match": '"0"'}
 
 NO_FILTERS = {"dry_run", "max_affected", "tz"}
 """The parameters of a change of many that do not say of which."""
+PLACES_OF_A_TODO = ("no_such_list", "list_of_parent", "cycle", "too_deep")
+"""The codes of a list or a parent that a todo cannot have."""
 PLACES = {"after", "before", "to"}
 """The members of a move."""
 
@@ -51,14 +53,14 @@ STRICTER = {fields.DOCUMENTED_NOT_BLANK: fields.NOT_BLANK, fields.DOCUMENTED_TEX
 def before_load_schema(context: HookContext, document: dict[str, Any]) -> None:
     """Say of each text what the server takes, so that the data which is to be right is."""
     _make_stricter(document)
-    for methods in document["paths"].values():
+    for path, methods in document["paths"].items():
         for operation in methods.values():
             for parameter in operation.get("parameters", []):
                 schema = parameter["schema"]
                 if parameter["name"] in FORMS:
                     schema.get("items", schema)["pattern"] = FORMS[parameter["name"]]
                 elif parameter["name"] == "sort":
-                    member = f"-?({'|'.join(sort_members(document))})"
+                    member = f"-?({'|'.join(sort_members(document, path))})"
                     schema["pattern"] = f"^{member}(,{member})*$"
 
 
@@ -144,8 +146,8 @@ def _is_beyond_schemas(error: dict[str, str], case: Case[Any]) -> bool:
         return isinstance(value, str) and is_blank(value)
     if code.startswith("date"):
         return not _is_a_day(value[:10])
-    # Which cursors and todos the server made, and that a member is named once.
-    return code in ("cursor", "no_such_todo", "repeated_member")
+    # Which cursors, todos and lists the server made, where a todo may be, and that a member is named once.
+    return code in ("cursor", "no_such_todo", "repeated_member", *PLACES_OF_A_TODO)
 
 
 def _value_at(pointer: str, case: Case[Any]) -> Any:
