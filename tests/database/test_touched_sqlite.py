@@ -140,6 +140,27 @@ def test_a_database_that_only_looks_overwritten_is_served_on(folder: Path, datab
     assert tasks(database) == [*(f"old {number}" for number in range(50)), "after"]
 
 
+def test_a_copy_over_a_database_just_opened_can_be_restored_over(folder: Path, database: Path) -> None:
+    """A backup has no write-ahead log, and here nothing is in that of the database: SQLite takes the copy as it is."""
+    copy = folder / "copy.db"
+    with serving_todos(folder, database) as (server, _):
+        assert run("todo_api", "backup", str(copy), TODO_DATABASE_URL=url(database)).returncode == 0
+        create(server, 20, "gone")
+        assert server.stop() == 0
+    with serving(folder, TODO_DATABASE_URL=url(database)) as (server, client):
+        assert client.get("/todos/1").status_code == 200
+        shutil.copyfile(copy, database)
+        assert client.post("/todos", json={"task": "refused"}).status_code == 503
+        done = run("todo_api", "restore", str(copy), TODO_DATABASE_URL=url(database))
+
+        assert done.returncode == 0, done.stderr
+        wait_until_ready(client)
+        created = create(server, 20, "after")
+        assert len(created) == 20
+        assert server.stop() == 0
+    assert tasks(database) == [*(f"old {number}" for number in range(50)), *created]
+
+
 def test_a_closed_connection_lets_go_of_the_file_whatever_still_refers_to_its_cursors(database: Path) -> None:
     """An error refers to the cursor of its statement until Python collects garbage, which a server does seldom."""
     with closing(sqlite3.connect(database, isolation_level=None, timeout=0)) as other:

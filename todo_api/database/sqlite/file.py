@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
+from typing import NoReturn
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -104,6 +105,10 @@ class DatabaseFile:
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
             self._leave()
+        elif self._opened[0] and not self._overwriting.was_noted(self._path):
+            # A copy may lack the log: SQLite would wait in vain for the connections that are open to give it one.
+            self._is_overwritten = True
+            self._refuse()
         self._find_log()
         main, wal, index = self._identity()
         for beside in (self._wal, self._shm):
@@ -134,13 +139,15 @@ class DatabaseFile:
             self._overwriting.checkpoint = checkpoint
         elif now[0] == self._opened[0] and not self._overwriting.was_noted(self._path):
             self._is_overwritten = True
+        if connection.identity == (now[0], None, None):  # what only reads can open it before it has a write-ahead log
+            connection.identity = self._opened = now
+        if self._is_overwritten or connection.identity != now:
+            self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        """Raise FileGone, and close what is open."""
         if self._is_overwritten:
             self.damage.suspect("something else than SQLite wrote to it", look_closely=True)
-        elif connection.identity == now:
-            return
-        elif connection.identity == (now[0], None, None):  # what only reads can open it before it has a write-ahead log
-            connection.identity = self._opened = now
-            return
         how = "overwritten" if self._is_overwritten else "deleted or replaced"
         busy = [each for each in self._connections if each.in_thread]
         for each in busy:

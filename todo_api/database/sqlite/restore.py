@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 from todo_api.database.schema import StartupError, known_migrations, one_line
 from todo_api.database.sqlite import backup
@@ -80,13 +80,25 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
             backup.flush(kept.parent)
 
     with closing(open_file(database)) as target, closing(open_file(new)) as source:
-        target.execute("PRAGMA journal_mode = WAL")  # without it nobody could read meanwhile, nor copy what was there
+        _use_log(target, deadline)
         _give_page_size(target, source)
         (pages,) = source.execute("PRAGMA page_count").fetchone()
         target.execute("PRAGMA synchronous = FULL")
         source.backup(target, pages=min(backup.STEP, pages // 2), progress=progress, sleep=0.01)
         for mode in ("PASSIVE", "TRUNCATE"):  # most of it while others may write; then the log is small again
             target.execute(f"PRAGMA wal_checkpoint({mode})")
+
+
+def _use_log(target: sqlite3.Connection, deadline: float) -> None:
+    """Switch to a write-ahead log, which a plain copy of a backup lacks: nobody could read meanwhile without it."""
+    while target.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            target.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait for those who read just now.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 def _give_page_size(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
