@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 import todo_api.access.tokens
+import todo_api.http.idempotency
 import todo_api.models  # noqa: F401  # registers the tables in the metadata
 from todo_api.database.engines import TIMEOUT, Database
 from todo_api.database.schema import MIGRATION_LOCK, URL_ATTRIBUTE, StartupError, connect, current_migration

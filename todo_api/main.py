@@ -17,6 +17,7 @@ from todo_api.database.schema import check_schema
 from todo_api.http import cors, docs, errors, openapi
 from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
+from todo_api.http.idempotency import Keys
 from todo_api.http.introduction import DEFAULT_URL
 from todo_api.http.pace import Pace
 from todo_api.http.room import Room, give_back_memory
@@ -44,6 +45,7 @@ def create_app(settings: Settings) -> FastAPI:
                     "database": database,
                     "callers": callers.choose(settings, database),
                     "addresses": addresses,
+                    "keys": Keys(database, settings.idempotency_hours),
                     "require_if_match": settings.require_if_match,
                     "bodies": bodies,
                     "answers": answers,

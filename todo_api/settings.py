@@ -108,6 +108,8 @@ class Settings(BaseSettings):
     """Whether /docs and /openapi.json are served."""
     require_if_match: bool = False
     """Whether a change of one todo without `If-Match` is refused (428)."""
+    idempotency_hours: int = Field(default=24, ge=1, le=8760)
+    """Hours for which the answer to a request with an `Idempotency-Key` is kept."""
     url: Annotated[str | None, BeforeValidator(_public_url)] = None
     """The address by which clients call the server, such as https://example.org/api; it is in `Location` and `Link`."""
     proxies: Annotated[list[Any], NoDecode, BeforeValidator(_proxies)] = []

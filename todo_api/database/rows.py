@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from todo_api.database.statements import key_values
 from todo_api.single_model.changes import changes_of
 from todo_api.single_model.table import Table, make
 
@@ -32,6 +33,10 @@ class Rows:
 
     def ids(self, table: type[Table]) -> list[int]:
         return [row_id for known, row_id in self._rows if known is table]
+
+    def key(self, row: Table) -> dict[str, Any]:
+        """The bound parameters that name a row in a statement."""
+        return key_values(type(row), self.stored(row))
 
     def stored(self, row: Table) -> dict[str, Any]:
         """The values of a row in the database."""

@@ -22,15 +22,7 @@ from todo_api.database.instead import INSTEAD
 from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
-from todo_api.database.statements import (
-    alike,
-    delete_one,
-    expressions_of,
-    insert_rows,
-    key_values,
-    select_one,
-    update_one,
-)
+from todo_api.database.statements import alike, delete_one, expressions_of, insert_rows, select_one, update_one
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
 from todo_api.single_model.changes import is_long, stamp_new
 from todo_api.single_model.table import Table, column
@@ -96,8 +88,7 @@ class Session:
         known: T | None = self._rows.find(entity, ident)
         if known is not None:
             return known
-        statement: Any = select_one(entity)
-        found: Result[T] = await self.exec(statement, params={"row_id": ident})
+        found: Result[T] = await self.exec(select_one(entity), params={"row_id": ident})
         return found.first()
 
     @overload
@@ -145,13 +136,21 @@ class Session:
         while self._deleted:
             _, row = self._deleted.popitem()
             await self._number(row)
-            await self._write_one(delete_one(type(row)), key_values(type(row), self._rows.stored(row)))
+            await self._write_one(delete_one(type(row)), self._rows.key(row))
             self._rows.forget(row)
 
     async def commit(self) -> None:
         """Flush, and end the endpoint's part. The database commits when the answer is rendered; a dry run is undone."""
         await self.flush()
         self._committed = True
+
+    async def commit_with(self, instance: Table) -> None:
+        """Commit a row of the route's own with what the endpoint has committed, if it has committed."""
+        if self._committed:
+            self._committed = False
+            self.add(instance)
+            await self.number(self.owner)  # only code that knows the schema gets one
+            await self.commit()
 
     async def rollback(self) -> None:
         """Undo what was flushed, and forget every row."""
@@ -232,8 +231,8 @@ class Session:
             raise NotIsolatedError("a row stays its owner's")
         if number := await self._number(row):
             changes["change"] = number
-        key = key_values(type(row), self._rows.stored(row))
-        await self._write_one(update_one(type(row), tuple(changes)), changes | key, long=is_long(row))
+        statement = update_one(type(row), tuple(changes))
+        await self._write_one(statement, changes | self._rows.key(row), long=is_long(row))
         row.__dict__.update(changes)
         self._rows.add(row)
 

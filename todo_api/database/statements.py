@@ -12,7 +12,7 @@ from todo_api.single_model.table import Table, column
 
 
 @cache
-def select_one(table: type[Table]) -> Executable:
+def select_one(table: type[Table]) -> Any:
     """The row with the id `row_id`."""
     return select(table).where(column(table, "id") == bindparam("row_id"))
 

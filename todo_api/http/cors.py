@@ -28,9 +28,17 @@ def allow(origins: list[str]) -> Callable[[ASGIApp], ASGIApp]:
         _Cors,
         allow_origins=origins,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "If-Match", "If-None-Match", "X-Request-Id"],
+        allow_headers=[
+            "Authorization",
+            "Content-Type",
+            "Idempotency-Key",
+            "If-Match",
+            "If-None-Match",
+            "X-Request-Id",
+        ],
         expose_headers=[
             "ETag",
+            "Idempotency-Replayed",
             "Link",
             "Location",
             "Retry-After",

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
-from todo_api.http import database_errors, problems
+from todo_api.http import database_errors, problem_pages
 from todo_api.http.json import escaped
 from todo_api.http.methods import allowed_methods
 from todo_api.http.problem import InvalidValue, ProblemResponse, did_you_mean
@@ -17,7 +17,7 @@ from todo_api.http.problems import MAX_ERRORS, Invalid, Malformed, NotFound, Not
 
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem."""
-    app.include_router(problems.router)
+    app.include_router(problem_pages.router)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(NotModified)(_not_modified)
     app.exception_handler(RequestValidationError)(_validation_error)

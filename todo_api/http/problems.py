@@ -1,11 +1,8 @@
-"""The problems that clients are told of (RFC 9457), each with the page that its `type` leads to."""
+"""The problems that clients are told of (RFC 9457). The docstring of each is the page that its `type` leads to."""
 
 from collections.abc import Mapping, Sequence
-from inspect import getdoc
 from typing import Any
 
-from fastapi import APIRouter
-from fastapi.responses import PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from todo_api.http.problem import InvalidValue, Problem
@@ -181,6 +178,18 @@ class Invalid(Problem):
         self.members = {"errors": errors[:MAX_ERRORS]}
 
 
+class KeyReused(Problem):
+    """The `Idempotency-Key` was sent with another request before.
+
+    Method, path, query and body of both must be the same, byte for byte. Give each request a key of its own.
+    """
+
+    status, title, type = 422, "Idempotency key reused", "/problems/idempotency-key-reused"
+
+    def __init__(self) -> None:
+        super().__init__("Another request has succeeded with this Idempotency-Key: send a new key.")
+
+
 class HeadTooLarge(Problem):
     """The target and the fields of the request have more bytes than the server reads (RFC 6585)."""
 
@@ -233,15 +242,3 @@ class NotModified(HTTPException):
 
     def __init__(self, entity_tag: str | None) -> None:
         super().__init__(304, headers={"ETag": entity_tag} if entity_tag else None)
-
-
-router = APIRouter(include_in_schema=False)
-
-
-@router.get("/problems/{name}")
-async def explain(name: str) -> PlainTextResponse:
-    """The page of a type of problem."""
-    for problem in Problem.__subclasses__():
-        if problem.type == f"/problems/{name}":
-            return PlainTextResponse(f"{problem.status} {problem.title}\n\n{getdoc(problem)}\n")
-    raise NotFound("There is no such type of problem.")

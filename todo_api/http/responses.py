@@ -38,6 +38,11 @@ HEADERS: dict[str, dict[str, Any]] = {
         "required": True,
         "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$', "examples": ['"1"']},
     },
+    "Idempotency-Replayed": {
+        "description": "`true` when this is the first answer to a request that was sent again with its"
+        " `Idempotency-Key`; absent otherwise.",
+        "schema": {"type": "boolean", "examples": [True]},
+    },
     "Link": {
         "description": '`rel="next"` leads to the next page (RFC 8288); absent on the last one.',
         "schema": {"type": "string", "examples": ['<http://127.0.0.1:8000/todos?cursor=WyI>; rel="next"']},

@@ -1,18 +1,20 @@
 """The route class of every endpoint: it does what all of them have in common.
 
 It asks who calls (401, 403), refuses unknown query parameters (422) and bodies of another type or size (415, 413),
-opens the session and commits it when the answer is rendered. For a row that has a version it evaluates the
+opens the session and commits it when the answer is rendered. A request that was done already, by its
+`Idempotency-Key`, gets the first answer again. For a row that has a version it evaluates the
 preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location`. The document of the route says so.
 """
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.background import BackgroundTask
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
@@ -21,6 +23,7 @@ from todo_api.http.addresses import address_of
 from todo_api.http.bodies import JSON, MAX_BODY_SIZE, MERGE_PATCH, check_media_type, read_strictly, size_of_body
 from todo_api.http.conditional import IF_MATCH, IF_NONE_MATCH, check_preconditions, entity_tag
 from todo_api.http.headers import DRY_RUN
+from todo_api.http.idempotency import IDEMPOTENCY_KEY, REPLAYED, Keys, digest_of, sent_key
 from todo_api.http.parts import Part
 from todo_api.http.problems import PreconditionRequired, TooMany
 from todo_api.http.responses import documented, not_modified, problems_of_row
@@ -74,7 +77,7 @@ class Route(APIRoute):
         if row is not None:
             parameters.append(IF_NONE_MATCH if self.is_safe else IF_MATCH)
         if not self.is_safe:
-            parameters.append(_DRY_RUN_PARAMETER)
+            parameters += [_DRY_RUN_PARAMETER, IDEMPOTENCY_KEY]
         if parameters:
             options["openapi_extra"] = {"parameters": parameters}
         if models := [part.response_model for part in parts.values() if part.response_model is not None]:
@@ -95,6 +98,8 @@ class Route(APIRoute):
             problems += problems_of_row(get_args(_annotations(endpoint)[row])[0], is_safe=self.is_safe)
         if _answers_row(endpoint):
             headers += ["Location", "ETag"] if status == 201 else ["ETag"]
+        if not self.is_safe:
+            headers.append(REPLAYED)
         said = documented(*problems, success=status, headers=tuple(headers))
         return {**said, **(not_modified() if row and self.is_safe else {}), **(options.get("responses") or {})}
 
@@ -111,29 +116,41 @@ class Route(APIRoute):
                 request.scope[DRY_RUN] = is_dry_run(request)
             if has_body:
                 check_media_type(request, self.body_types)
+            key = None if self.is_safe else sent_key(request)
             database: Database = request.state.database
-            size = size_of_body(request, self.body_limit) if has_body else 0
+            size = size_of_body(request, self.body_limit) if has_body or key else 0
             if size > LARGE:
                 room: Room = request.state.bodies
                 await room.wait_for(size, database.timeout)
                 with room.hold(size):
-                    return await answer_in_session(request, database, owner)
-            return await answer_in_session(request, database, owner)
+                    return await answer_in_session(request, database, owner, key)
+            return await answer_in_session(request, database, owner, key)
 
-        async def answer_in_session(request: Request, database: Database, owner: str) -> Response:
+        async def answer_in_session(request: Request, database: Database, owner: str, key: str | None) -> Response:
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
             many_seconds = database.many_timeout if self.of_many else None
             session = Session(transactions, owner, seconds=database.timeout, many_seconds=many_seconds, dry_run=dry_run)
             request.scope[SESSION] = session
+            keys: Keys = request.state.keys
+            digest = await digest_of(request) if key and not dry_run else None
             try:
                 async with session:
-                    response = await answer(request)
-                    _add_headers(response, request)
+                    if key and digest:
+                        response = await keys.answer(key, digest, session, partial(answer_with_headers, request))
+                    else:
+                        response = await answer_with_headers(request)
             except TimeoutError as error:
                 if self.of_many and session.has_begun:
                     raise TooMany from error
                 raise
+            if not self.is_safe and keys.is_purge_due:
+                response.background = BackgroundTask(keys.purge)
+            return response
+
+        async def answer_with_headers(request: Request) -> Response:
+            response = await answer(request)
+            _add_headers(response, request)
             return response
 
         return answer_strictly
