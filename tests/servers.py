@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,12 +41,16 @@ Call = tuple[str, str, object]
 """Method, path and body of a request."""
 
 
-def at_once(client: httpx.Client, calls: Sequence[Call]) -> list[httpx.Response]:
+def at_once(
+    client: httpx.Client, calls: Sequence[Call], headers: Mapping[str, str] | None = None
+) -> list[httpx.Response]:
     """The answers to requests that are sent together, each by a connection of its own, to the server of a client."""
 
     async def send() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=len(calls))
-        async with httpx.AsyncClient(base_url=client.base_url, limits=limits, timeout=PATIENCE) as many:
+        async with httpx.AsyncClient(
+            base_url=client.base_url, headers=headers, limits=limits, timeout=PATIENCE
+        ) as many:
             return await asyncio.gather(*(many.request(method, path, json=body) for method, path, body in calls))
 
     return asyncio.run(send())

@@ -485,7 +485,7 @@ def test_no_route_goes_around_the_session() -> None:
         assert not imported & {"text", "insert", "sqlalchemy", "sqlmodel", "ALL_OWNERS", "OWNER", "CALLER"}, path
 
 
-def test_the_session_the_command_line_and_the_search_for_a_token_alone_know_all_owners() -> None:
+def test_the_session_the_command_line_the_search_for_a_token_and_the_purge_of_keys_alone_know_all_owners() -> None:
     knowing = {path.name for path in (ROOT / "todo_api").rglob("*.py") if "ALL_OWNERS" in path.read_text()}
 
-    assert knowing == {"owners.py", "session.py", "connections.py", "commands.py", "tokens.py"}
+    assert knowing == {"owners.py", "session.py", "connections.py", "commands.py", "tokens.py", "idempotency.py"}

@@ -13,7 +13,7 @@ from todo_api.http.strict import MAX_HEAD_SIZE
 PREFLIGHT = {
     "origin": "https://app.example",
     "access-control-request-method": "PATCH",
-    "access-control-request-headers": "content-type, if-match",
+    "access-control-request-headers": "content-type, idempotency-key, if-match",
 }
 
 
@@ -39,7 +39,8 @@ def test_an_origin_of_the_settings_may_call_and_see_the_headers(open_client: Tes
     assert "PATCH" in preflight.headers["access-control-allow-methods"]
     assert called.headers["access-control-allow-origin"] == "https://app.example"
     assert called.headers["access-control-expose-headers"] == (
-        "ETag, Link, Location, Retry-After, WWW-Authenticate, X-Dry-Run, X-Next-Cursor, X-Request-Id, X-Total-Count"
+        "ETag, Idempotency-Replayed, Link, Location, Retry-After, WWW-Authenticate, X-Dry-Run, X-Next-Cursor,"
+        " X-Request-Id, X-Total-Count"
     )
     assert failed.headers["access-control-allow-origin"] == "https://app.example"
 

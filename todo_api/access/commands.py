@@ -10,7 +10,7 @@ from time import time
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError
-from sqlmodel import col, func, select, update
+from sqlmodel import col, delete, func, select, update
 
 from todo_api.access.tokens import AccessToken, digest, new_token
 from todo_api.database.counters import Counted
@@ -18,6 +18,7 @@ from todo_api.database.engines import Database
 from todo_api.database.owners import ALL_OWNERS, Owned, owned_tables
 from todo_api.database.schema import StartupError, connect, one_line
 from todo_api.database.session import Session
+from todo_api.http.idempotency import KeptAnswer
 from todo_api.settings import Settings
 from todo_api.single_model.changes import changes_of_many
 
@@ -122,8 +123,9 @@ async def revoke_token(session: Session, options: Namespace) -> None:
 
 async def rename_owner(session: Session, options: Namespace) -> None:
     old, new = options.old, options.new
-    tables = sorted(owned_tables(), key=lambda table: table is AccessToken)
-    if not options.merge and any([await _count(session, table, new) for table in tables if table is not AccessToken]):
+    machinery = (KeptAnswer, AccessToken)  # which may be there without todos
+    tables = sorted(owned_tables(), key=lambda table: (table in machinery, table.__tablename__))
+    if not options.merge and any([await _count(session, table, new) for table in tables if table not in machinery]):
         raise SystemExit(f"todo_api: {new} has todos already; with --merge, those of {old} join them for good")
     given = {table.__tablename__: await _give(session, table, old, new) for table in tables}
     if not any(given.values()):
@@ -137,7 +139,10 @@ async def _count(session: Session, table: type[Owned], owner: str) -> int:
 
 
 async def _give(session: Session, table: type[Owned], old: str, new: str) -> int:
-    """Give the rows of one owner to another; how many there were."""
+    """Give the rows of one owner to another; how many there were. Of two answers with one key, the receiver's stays."""
+    if table is KeptAnswer:
+        keys = select(KeptAnswer.key).where(col(KeptAnswer.owner) == new)
+        await session.exec(delete(table).where(col(table.owner) == old, col(KeptAnswer.key).in_(keys)))
     values = changes_of_many(table, {"owner": new})
     if issubclass(table, Counted):
         values["change"] = await session.number(new)
