@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("headers", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("is_compressed", sa.Boolean(), nullable=False),
         sa.Column("expires_at", big_integer, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_kept_answers"),
         sa.UniqueConstraint("owner", "key", name="uq_kept_answers_owner_key"),

@@ -47,6 +47,11 @@ WORK = (
         "update", f'"PUT", "/todos/" .. id, {JSON}, n % 2 == 0 and \'{{"complete":true}}\' or \'{{"complete":false}}\''
     ),
     Work("create", f'"POST", "/todos", {JSON}, \'{{"task":"buy milk and eggs"}}\''),
+    Work(
+        "create with a key",
+        '"POST", "/todos", {["content-type"]="application/json", ["idempotency-key"]=os.time() .. "-" .. n},'
+        ' \'{"task":"buy milk and eggs"}\'',
+    ),
     Work("delete", '"DELETE", "/todos/" .. (FIRST + n)'),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, NoReturn, Self, TypeVar, TypeVarTuple, overload
 
-from sqlalchemy import Executable, Row, UpdateBase
+from sqlalchemy import Executable, Insert, Row, UpdateBase
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import select
@@ -144,13 +144,13 @@ class Session:
         await self.flush()
         self._committed = True
 
-    async def commit_with(self, instance: Table) -> None:
-        """Commit a row of the route's own with what the endpoint has committed, if it has committed."""
+    async def commit_with(self, statement: Insert, values: Mapping[str, Any]) -> None:
+        """Insert a row of the owner for the route, and commit it with what the endpoint has committed, if it has."""
         if self._committed:
             self._committed = False
-            self.add(instance)
             await self.number(self.owner)  # only code that knows the schema gets one
-            await self.commit()
+            await self._execute(statement, {**values, "owner": self.owner})
+            self._committed = True
 
     async def rollback(self) -> None:
         """Undo what was flushed, and forget every row."""

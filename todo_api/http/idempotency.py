@@ -14,7 +14,7 @@ from time import monotonic, time
 from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
-from sqlalchemy import Index, Text, UniqueConstraint, bindparam
+from sqlalchemy import Index, Text, UniqueConstraint, bindparam, insert
 from sqlmodel import Field, col, delete, select
 from starlette.requests import ClientDisconnect
 
@@ -71,13 +71,18 @@ class KeptAnswer(Owned, table=True):
     headers: str = Field(sa_type=Text)
     """The header fields that the route gave the answer, a line each."""
     body: bytes
-    """The body of the answer in the format of zlib, compressed when it has more than 1 KiB."""
+    """The body of the answer."""
+    is_compressed: bool
+    """Whether it is kept in the format of zlib, as every body of more than 1 KiB is."""
     expires_at: int = Field(sa_type=BIG_INTEGER)
     """Until when it is kept, in seconds since 1970 (UTC)."""
 
 
 # Made once: building a statement and its cache key cost a quarter of a request.
 _BY_KEY = select(KeptAnswer).where(col(KeptAnswer.key) == bindparam("key"))
+_INSERT = insert(KeptAnswer.__table__).values(
+    {name: bindparam(name) for name in KeptAnswer.model_fields if name != "id"}
+)
 
 
 def sent_key(request: Request) -> str | None:
@@ -128,8 +133,8 @@ class Keys:
             await session.exec(delete(KeptAnswer).where(col(KeptAnswer.key) == key))
         response = await answer()
         if 200 <= response.status_code < 300:
-            expires_at = now + self._seconds
-            await session.commit_with(await _keep(response, key=key, digest=digest, expires_at=expires_at))
+            values = {"key": key, "digest": digest, "expires_at": now + self._seconds, **await _values_of(response)}
+            await session.commit_with(_INSERT, values)
         return response
 
     @property
@@ -153,16 +158,17 @@ class Keys:
             self._next_purge = 0.0
 
 
-async def _keep(response: Response, **values: Any) -> KeptAnswer:
+async def _values_of(response: Response) -> dict[str, Any]:
     body = bytes(response.body)
-    level = 1 if len(body) > SMALL else 0
-    packed = await asyncio.to_thread(zlib.compress, body, level) if len(body) > LARGE else zlib.compress(body, level)
+    if is_compressed := len(body) > SMALL:
+        # A large one takes milliseconds.
+        body = await asyncio.to_thread(zlib.compress, body, 1) if len(body) > LARGE else zlib.compress(body, 1)
     headers = b"\n".join(b"%s: %s" % each for each in response.raw_headers).decode("latin-1")
-    return KeptAnswer(status=response.status_code, headers=headers, body=packed, **values)
+    return {"status": response.status_code, "headers": headers, "body": body, "is_compressed": is_compressed}
 
 
 def _replay(kept: KeptAnswer) -> Response:
-    response = Response(zlib.decompress(kept.body), kept.status)
+    response = Response(zlib.decompress(kept.body) if kept.is_compressed else kept.body, kept.status)
     fields = (line.partition(b": ") for line in kept.headers.encode("latin-1").splitlines())
     response.raw_headers = [(name, value) for name, _, value in fields] + [(REPLAYED.lower().encode(), b"true")]
     return response
