@@ -48,7 +48,7 @@ public class Main {
         ListsApi lists = new ListsApi(CLIENT);
 
         for (String task : List.of("Buy milk", "Walk the dog", "Read a book")) {
-            show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task), null));
+            show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(task), null, null));
         }
         APIListTodosRequest.Builder page = APIListTodosRequest.newBuilder().limit(2);
         String cursor = show("list", () -> todos.listTodosWithHttpInfo(page.build())).get("x-next-cursor");
@@ -59,32 +59,36 @@ public class Main {
         Long id = 1L;
         String stale = show("get", () -> todos.getTodoWithHttpInfo(id, null)).get("etag");
         UpdateTodoItem done = new UpdateTodoItem().complete(true);
-        String fresh = show("patch", () -> todos.patchTodoWithHttpInfo(id, done, null, null)).get("etag");
+        String fresh = show("patch", () -> todos.patchTodoWithHttpInfo(id, done, null, null, null)).get("etag");
         UpdateTodoItem bread = new UpdateTodoItem().task("Buy bread");
-        show("stale put", () -> todos.updateTodoWithHttpInfo(id, bread, stale, null));
-        show("put", () -> todos.updateTodoWithHttpInfo(id, bread, fresh, null));
-        show("stale delete", () -> todos.deleteTodoWithHttpInfo(id, stale, null));
-        show("delete", () -> todos.deleteTodoWithHttpInfo(id, null, null));
+        show("stale put", () -> todos.updateTodoWithHttpInfo(id, bread, stale, null, null));
+        show("put", () -> todos.updateTodoWithHttpInfo(id, bread, fresh, null, null));
+        show("stale delete", () -> todos.deleteTodoWithHttpInfo(id, stale, null, null));
+        show("delete", () -> todos.deleteTodoWithHttpInfo(id, null, null, null));
         show("get", () -> todos.getTodoWithHttpInfo(id, null));
         CreateTodoItem dated = new CreateTodoItem().task("Wrap it").dueOn(LocalDate.of(2026, 12, 24))
             .tags(new LinkedHashSet<>(List.of("red", "blue", "green")));
-        show("dated", () -> todos.createTodoWithHttpInfo(dated, null));
+        show("dated", () -> todos.createTodoWithHttpInfo(dated, null, null));
         UpdateTodoItem evening = new UpdateTodoItem().dueAt(OffsetDateTime.parse("2026-12-24T18:30:00+01:00"));
-        show("due at", () -> todos.patchTodoWithHttpInfo(4L, evening, null, null));
-        show("never due", () -> todos.patchTodoWithHttpInfo(4L, new NeverDue(), null, null));
-        show("move", () -> todos.moveTodoWithHttpInfo(4L, new Move().to(Move.ToEnum.TOP), null, null));
+        show("due at", () -> todos.patchTodoWithHttpInfo(4L, evening, null, null, null));
+        show("never due", () -> todos.patchTodoWithHttpInfo(4L, new NeverDue(), null, null, null));
+        show("move", () -> todos.moveTodoWithHttpInfo(4L, new Move().to(Move.ToEnum.TOP), null, null, null));
         APIListTodosRequest inOrder = APIListTodosRequest.newBuilder().sort("position").build();
         show("in order", () -> todos.listTodosWithHttpInfo(inOrder));
         APIPatchTodosRequest completeMany =
             APIPatchTodosRequest.newBuilder().ids(List.of(2L, 3L, 4L)).updateTodoItem(done).build();
         show("complete many", () -> many.patchTodosWithHttpInfo(completeMany));
-        show("make list", () -> lists.createListWithHttpInfo(new CreateTodoList().name("Groceries"), null));
+        show("make list", () -> lists.createListWithHttpInfo(new CreateTodoList().name("Groceries"), null, null));
         UpdateTodoItem intoList = new UpdateTodoItem().listId(1L);
-        show("into list", () -> todos.patchTodoWithHttpInfo(4L, intoList, null, null));
+        show("into list", () -> todos.patchTodoWithHttpInfo(4L, intoList, null, null, null));
         CreateTodoItem below = new CreateTodoItem().task("Fold it").parentId(4L);
-        show("subtask", () -> todos.createTodoWithHttpInfo(below, null));
+        show("subtask", () -> todos.createTodoWithHttpInfo(below, null, null));
         show("not empty", () -> lists.deleteListWithHttpInfo(APIDeleteListRequest.newBuilder().listId(1L).build()));
-        show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(""), null));
+        CreateTodoItem water = new CreateTodoItem().task("Water it");
+        show("once", () -> todos.createTodoWithHttpInfo(water, null, "key-1"));
+        Map<String, String> again = show("again", () -> todos.createTodoWithHttpInfo(water, null, "key-1"));
+        check(again.get("idempotency-replayed").equals("true"));
+        show("create", () -> todos.createTodoWithHttpInfo(new CreateTodoItem().task(""), null, null));
     }
 
     /** Prints the answer of a call; its headers. */

@@ -11,6 +11,7 @@ const at = (todo_id: number) => ({ path: { todo_id } });
 
 void tell({
   create: (task) => createTodo({ body: { task } }),
+  createOnce: (task, key) => createTodo({ headers: { "Idempotency-Key": key }, body: { task } }),
   list: (query) => listTodos({ query }),
   get: (id) => getTodo(at(id)),
   put: (id, task, ifMatch) => updateTodo({ ...at(id), headers: { "If-Match": ifMatch }, body: { task } }),

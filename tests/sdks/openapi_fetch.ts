@@ -10,6 +10,8 @@ const at = (todo_id: number) => ({ path: { todo_id } });
 
 void tell({
   create: (task) => client.POST("/todos", { body: { task } }),
+  createOnce: (task, key) =>
+    client.POST("/todos", { params: { header: { "Idempotency-Key": key } }, body: { task } }),
   list: (query) => client.GET("/todos", { params: { query } }),
   get: (id) => client.GET("/todos/{todo_id}", { params: at(id) }),
   put: (id, task, ifMatch) =>

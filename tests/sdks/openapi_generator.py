@@ -37,6 +37,10 @@ class OpenapiGenerator:
         todo = CreateTodoItem(task=task) if task else CreateTodoItem.model_construct(task=task)
         return _answer(lambda: self._todos.create_todo_with_http_info(todo))
 
+    def create_once(self, task: str, key: str) -> Answer:
+        todo = CreateTodoItem(task=task)
+        return _answer(lambda: self._todos.create_todo_with_http_info(todo, idempotency_key=key))
+
     def list_page(self, limit: int, cursor: str | None) -> Answer:
         return _answer(lambda: self._todos.list_todos_with_http_info(limit=limit, cursor=cursor))
 

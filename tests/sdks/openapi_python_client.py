@@ -42,6 +42,9 @@ class OpenapiPythonClient:
     def create(self, task: str) -> Answer:
         return _answer(create_todo.sync_detailed(client=self._client, body=CreateTodoItem(task)))
 
+    def create_once(self, task: str, key: str) -> Answer:
+        return _answer(create_todo.sync_detailed(client=self._client, body=CreateTodoItem(task), idempotency_key=key))
+
     def list_page(self, limit: int, cursor: str | None) -> Answer:
         return _answer(list_todos.sync_detailed(client=self._client, limit=limit, cursor=cursor or UNSET))
 

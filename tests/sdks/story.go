@@ -65,6 +65,13 @@ func main() {
 	fmt.Printf("subtask: #%d in list %d below %d\n", made.Id, made.GetListId(), made.GetParentId())
 	answer, err = client.ListsAPI.DeleteList(background, list.Id).Execute()
 	refused("not empty", answer, err)
+	fmt.Print("once:")
+	for range [2]int{} {
+		made, _, err = todos.CreateTodo(background).CreateTodoItem(*todo.NewCreateTodoItem("Water it")).IdempotencyKey("key-1").Execute()
+		check(err)
+		fmt.Printf(" #%d", made.Id)
+	}
+	fmt.Println()
 }
 
 func show(step string, found []todo.TodoItem, err error) {

@@ -67,3 +67,6 @@ $todos->patchTodo(1, new UpdateTodoItem(['list_id' => $listId]));
 $below = $todos->createTodo(new CreateTodoItem(['task' => 'Semi-skimmed', 'parent_id' => 1]));
 echo "subtask: #{$below->getId()} in list {$below->getListId()} below {$below->getParentId()}\n";
 refused('not empty', fn () => $lists->deleteList($listId));
+$water = new CreateTodoItem(['task' => 'Water it']);
+$made = [$todos->createTodo($water, idempotency_key: 'key-1'), $todos->createTodo($water, idempotency_key: 'key-1')];
+show('once:', $made);

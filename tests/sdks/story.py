@@ -67,6 +67,7 @@ class Sdk(Protocol):
     def set_list(self, todo_id: int, list_id: int) -> Answer: ...
     def create_below(self, task: str, parent_id: int) -> Answer: ...
     def delete_list(self, list_id: int) -> Answer: ...
+    def create_once(self, task: str, key: str) -> Answer: ...
 
 
 def tell(sdk: Sdk) -> None:
@@ -93,6 +94,8 @@ def tell(sdk: Sdk) -> None:
     show("into list", sdk.set_list(4, 1))
     show("subtask", sdk.create_below("Fold it", 4))
     show("not empty", sdk.delete_list(1))
+    show("once", sdk.create_once("Water it", "key-1"))
+    assert show("again", sdk.create_once("Water it", "key-1")).headers["idempotency-replayed"] == "true"
     show("create", sdk.create(""))
 
 

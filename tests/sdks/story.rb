@@ -49,3 +49,5 @@ TODOS.patch_todo(1, OpenapiClient::UpdateTodoItem.new(list_id: list_id))
 below = TODOS.create_todo(OpenapiClient::CreateTodoItem.new(task: "Semi-skimmed", parent_id: 1))
 puts "subtask: ##{below.id} in list #{below.list_id} below #{below.parent_id}"
 refused("not empty") { LISTS.delete_list(list_id) }
+water = OpenapiClient::CreateTodoItem.new(task: "Water it")
+show("once:", Array.new(2) { TODOS.create_todo(water, idempotency_key: "key-1") })

@@ -53,6 +53,7 @@ export interface Sdk {
   setList(id: number, list_id: number): Promise<Answer<Todo>>;
   createBelow(task: string, parent_id: number): Promise<Answer<Todo>>;
   deleteList(id: number): Promise<Answer<void>>;
+  createOnce(task: string, key: string): Promise<Answer<Todo>>;
 }
 
 export async function tell(sdk: Sdk): Promise<void> {
@@ -81,6 +82,8 @@ export async function tell(sdk: Sdk): Promise<void> {
   show("into list", await sdk.setList(4, 1));
   show("subtask", await sdk.createBelow("Fold it", 4));
   show("not empty", await sdk.deleteList(1));
+  show("once", await sdk.createOnce("Water it", "key-1"));
+  check(show("again", await sdk.createOnce("Water it", "key-1")).get("idempotency-replayed") === "true");
   show("create", await sdk.create(""));
 }
 

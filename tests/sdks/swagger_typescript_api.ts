@@ -28,6 +28,8 @@ async function main(): Promise<void> {
   const below = (await todos.createTodo({ task: "Semi-skimmed", parent_id: 1 })).data;
   console.log(`subtask: #${below.id} in list ${below.list_id} below ${below.parent_id}`);
   await refused("not empty", lists.deleteList(list_id));
+  const once = () => todos.createTodo({ task: "Water it" }, {}, { headers: { "Idempotency-Key": "key-1" } });
+  show("once:", [(await once()).data, (await once()).data]);
 }
 
 function show(step: string, found: TodoItem[]): void {
