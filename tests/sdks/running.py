@@ -64,7 +64,7 @@ subtask: #4 in list 1 below 1
 not empty: 409 The list has 2 todos; with_todos=true deletes them with it.
 once: #5 #5
 """
-"""What the clients of further languages print: filters, pages, a member set to null beside others, problems, and a retry."""
+"""What the clients of further languages print: filters, pages, a member set to null, problems, and a retry."""
 
 
 @contextmanager
