@@ -1,6 +1,7 @@
 """What Schemathesis cannot read in the document."""
 
 from datetime import date
+from itertools import count
 from typing import Any
 from unicodedata import normalize
 from zoneinfo import available_timezones
@@ -21,6 +22,8 @@ from todo_api.single_model.folding import is_blank
 
 TAGS = {"If-Match": "*", "If-None-Match": '"0"'}
 """Tags that lead to a full answer."""
+
+KEYS = count()
 
 NO_FILTERS = {"dry_run", "max_affected", "tz"}
 """The parameters of a change of many that do not say of which."""
@@ -92,6 +95,10 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
         for name in TAGS.keys() & case.headers.keys():
             case.headers[name] = TAGS[name]
             case.meta.components[ParameterLocation.HEADER] = ComponentInfo(mode=GenerationMode.POSITIVE)
+    # One key for all requests would lead to nothing but refusals.
+    is_asked = phase.parameter == "Idempotency-Key" or case.meta.is_negative_at(ParameterLocation.HEADER)
+    if "Idempotency-Key" in case.headers and not is_asked:
+        case.headers["Idempotency-Key"] = f"key-{next(KEYS)}"
     # Beside a cursor that the server did not make, nothing else in the query would be tested.
     in_question = phase.parameter == "cursor" if in_coverage else case.meta.is_negative_at(ParameterLocation.QUERY)
     if len(case.query) > 1 and not in_question:
