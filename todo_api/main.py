@@ -22,7 +22,7 @@ from todo_api.http.introduction import DEFAULT_URL
 from todo_api.http.pace import Pace
 from todo_api.http.room import Room, give_back_memory
 from todo_api.logs import log_config
-from todo_api.routes import health, lists, todos
+from todo_api.routes import health, lists, todos, trash
 from todo_api.settings import Settings, load_settings
 
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
                     "addresses": addresses,
                     "keys": Keys(database, settings.idempotency_hours),
                     "require_if_match": settings.require_if_match,
+                    "trash_days": settings.trash_days,
                     "bodies": bodies,
                     "answers": answers,
                 }
@@ -71,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     # include_router would look up the route of each request twice, which costs 30 µs.
-    for router in (todos.router, todos.many, lists.router, health.router):
+    for router in (todos.router, todos.many, trash.router, lists.router, health.router):
         app.router.routes.extend(router.routes)
     if settings.docs:
         docs.install(app, addresses)

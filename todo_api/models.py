@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from annotated_types import Ge, Le
-from sqlalchemy import JSON, Index, Text, text
+from sqlalchemy import JSON, ForeignKeyConstraint, Index, Text, text
 from sqlmodel import Field
 
 from todo_api.database.counters import Counted
@@ -22,34 +22,10 @@ def _index_where(condition: str, *names: str) -> Index:
     return Index(None, *names, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
-class TodoItem(Counted, table=True):
-    """Something to do."""
+class TodoMembers(Counted):
+    """The members of a todo, be it there or deleted."""
 
-    __tablename__ = "todo_items"
     noun = "todo"
-    # AUTOINCREMENT: without it SQLite gives the id of the last row again once that row is deleted.
-    # Every statement of a request names the owner, so the indexes begin with it.
-    __table_args__ = (
-        Index(None, "owner", "id"),
-        *(
-            Index(None, "owner", member, "id")
-            for member in (
-                "complete",
-                "priority",
-                "list_id",
-                "position",
-                "created_at",
-                "updated_at",
-                "version",
-                "change",
-            )
-        ),
-        _index_where("parent_id IS NOT NULL", "owner", "parent_id", "id"),
-        # In these two the database looks when a list or a parent is deleted.
-        _index_where("list_id IS NOT NULL", "list_id", "owner", "id"),
-        _index_where("parent_id IS NOT NULL", "parent_id", "owner", "id"),
-        {"sqlite_autoincrement": True},
-    )
 
     id: Annotated[Id, ServerSet, OneOf("ids")] = Field(
         default=None, primary_key=True, sa_type=BIG_INTEGER, schema_extra={"examples": [1]}
@@ -81,11 +57,11 @@ class TodoItem(Counted, table=True):
     tags: Annotated[Tags, Tagged("tag")] = Field(default=[], sa_type=JSON, schema_extra={"examples": [["shopping"]]})
     """Up to 32 distinct tags in their order, each 1 to 64 characters on one line, trimmed, no control characters."""
     list_id: Annotated[Id | None, Refers("has_list", none_indexed=True)] = Field(
-        default=None, sa_type=BIG_INTEGER, foreign_key="todo_lists.id", schema_extra={"examples": [None]}
+        default=None, sa_type=BIG_INTEGER, schema_extra={"examples": [None]}
     )
     """The list that it is in; null when it is in none. A subtask is in the list of its parent."""
     parent_id: Annotated[Id | None, Refers("has_parent", none_indexed=False)] = Field(
-        default=None, sa_type=BIG_INTEGER, foreign_key="todo_items.id", schema_extra={"examples": [None]}
+        default=None, sa_type=BIG_INTEGER, schema_extra={"examples": [None]}
     )
     """The todo that it is a subtask of; null at the top. There are at most 8 levels, the top being the first."""
     task_folded: Annotated[str, Internal, FoldOf("task")] = Field(
@@ -119,11 +95,66 @@ class TodoItem(Counted, table=True):
     )
     """Starts at 1 and grows with every change; `ETag` is made of it."""
 
+
+class TodoItem(TodoMembers, table=True):
+    """Something to do."""
+
+    __tablename__ = "todo_items"
+    # AUTOINCREMENT: without it SQLite gives the id of the last row again once that row is deleted.
+    # Every statement of a request names the owner, so the indexes begin with it.
+    __table_args__ = (
+        Index(None, "owner", "id"),
+        *(
+            Index(None, "owner", member, "id")
+            for member in (
+                "complete",
+                "priority",
+                "list_id",
+                "position",
+                "created_at",
+                "updated_at",
+                "version",
+                "change",
+            )
+        ),
+        _index_where("parent_id IS NOT NULL", "owner", "parent_id", "id"),
+        # In these two the database looks when a list or a parent is deleted.
+        _index_where("list_id IS NOT NULL", "list_id", "owner", "id"),
+        _index_where("parent_id IS NOT NULL", "parent_id", "owner", "id"),
+        ForeignKeyConstraint(["list_id"], ["todo_lists.id"]),
+        ForeignKeyConstraint(["parent_id"], ["todo_items.id"]),
+        {"sqlite_autoincrement": True},
+    )
+
     create_examples = [
         {"task": "Buy milk"},
         {"task": "Wrap the presents", "due_on": "2026-12-24", "priority": 1, "tags": ["family"]},
     ]
     update_examples = [{"complete": True}, {"task": "Buy oat milk", "tags": ["shopping"]}, {"due_on": None}]
+
+
+class DeletedTodo(TodoMembers, table=True):
+    """A todo in the trash."""
+
+    __tablename__ = "deleted_todos"
+    # As few as will do: each costs a delete of many on PostgreSQL. By the second one, the subtasks are found that were
+    # deleted together with a todo.
+    __table_args__ = (Index(None, "owner", "change", "id"), Index(None, "owner", "deleted_at", "parent_id"))
+
+    deleted_at: Annotated[Instant, ServerSet] = Field(
+        default=None, sa_type=UTC_DATETIME, schema_extra={"examples": ["2026-11-26T18:00:00.123456Z"]}
+    )
+    """When it was deleted, in UTC."""
+    act: Annotated[int, Internal] = Field(default=None)
+    """Which of the requests with the same `change` deleted it."""
+
+    list_filters = (
+        (OneOf("ids"), "id"),
+        (Words("q", "task", "notes", indexed=False), "task"),
+        (After("deleted_after"), "deleted_at"),
+        (Before("deleted_before"), "deleted_at"),
+    )
+    list_order = "-change"
 
 
 class TodoList(Counted, table=True):

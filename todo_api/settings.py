@@ -94,6 +94,8 @@ class Settings(BaseSettings):
     """Seconds that a request waits for the database before it is answered 503."""
     bulk_timeout: float = Field(default=MANY_TIMEOUT, gt=0, le=3600)
     """Seconds that a change of many todos may take before it is undone and answered 409."""
+    trash_days: int = Field(default=30, ge=0, le=3650)
+    """Days for which deleted todos are kept in the trash; 0 keeps none."""
     host: str = "127.0.0.1"
     """The address to serve on."""
     port: Annotated[int, BeforeValidator(_port)] = Field(default=DEFAULT_PORT, ge=0, le=65535)

@@ -66,6 +66,12 @@ def of_owner(owner: str, statement: Any, values: Values | None) -> tuple[Executa
     raise NotIsolatedError("only a select, an update or a delete by class can be filtered by owner")
 
 
+def move_of_owner(statement: Any) -> Executable:
+    """An INSERT by class of what a select finds, restricted to the rows of THIS_OWNER. The rows keep their ids."""
+    _check(statement.select)
+    return statement.options(*_criteria(lambda row: row.owner == THIS_OWNER))  # type: ignore[no-any-return]  # untyped
+
+
 _filtered: WeakKeyDictionary[Executable, Executable] = WeakKeyDictionary()
 
 
@@ -77,12 +83,14 @@ def _filtered_select(statement: Executable) -> Executable:
 
 
 def _restrict(statement: Executable, belongs: Callable[[Any], ColumnElement[bool]]) -> Executable:
-    """The statement, with a criterion for every class of Owned wherever it stands in there.
-
-    The criterion is a function, as an expression would name the wrong table in a JOIN with an alias.
-    """
+    """The statement, with a criterion for every class of Owned wherever it stands in there."""
     _check(statement)
-    return statement.options(*(with_loader_criteria(table, belongs, include_aliases=True) for table in owned_tables()))
+    return statement.options(*_criteria(belongs))
+
+
+def _criteria(belongs: Callable[[Any], ColumnElement[bool]]) -> list[Any]:
+    # The criterion is a function, as an expression would name the wrong table in a JOIN with an alias.
+    return [with_loader_criteria(table, belongs, include_aliases=True) for table in owned_tables()]
 
 
 def _check(statement: Any) -> None:

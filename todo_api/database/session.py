@@ -16,13 +16,13 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlmodel import select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
+from todo_api.database import statements
 from todo_api.database.counters import Counted
 from todo_api.database.deadlines import Deadline, with_pauses
 from todo_api.database.instead import INSTEAD
-from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
+from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, move_of_owner, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
-from todo_api.database.statements import alike, delete_one, expressions_of, insert_rows, select_one, update_one
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
 from todo_api.single_model.changes import is_long, stamp_new
 from todo_api.single_model.table import Table, column
@@ -56,6 +56,8 @@ class Session:
         self._transaction: Transaction | None = None
         self.has_begun = False
         """Whether its transaction has begun, be it over or not."""
+        self.keeps_deleted = True
+        """Whether there is a trash."""
         self._dry_run = dry_run
         self._deadline = Deadline(seconds, many_seconds)
         self._committed = False
@@ -88,7 +90,7 @@ class Session:
         known: T | None = self._rows.find(entity, ident)
         if known is not None:
             return known
-        found: Result[T] = await self.exec(select_one(entity), params={"row_id": ident})
+        found: Result[T] = await self.exec(statements.select_one(entity), params={"row_id": ident})
         return found.first()
 
     @overload
@@ -125,6 +127,14 @@ class Session:
             raise InvalidRequestError("only a row that this session has read or written can be deleted")
         self._deleted[id(instance)] = instance
 
+    async def move(self, source: type[Counted], target: type[Counted], which: Any, values: Mapping[str, Any]) -> int:
+        """Move the rows that match to another class, with their ids and other `values`; how many they were."""
+        await self.flush()
+        values = {**values, "change": await self.number(self.owner), "act": (await self._begin()).act}
+        copied, moved = statements.move_rows(source, target, which, values, self.dialect)
+        await self._execute(move_of_owner(copied), {THIS_OWNER.key: self.owner}, long=True)
+        return (await self.exec(moved)).rowcount
+
     async def flush(self) -> None:
         """Write what was added, changed and deleted."""
         if self._new:
@@ -136,7 +146,7 @@ class Session:
         while self._deleted:
             _, row = self._deleted.popitem()
             await self._number(row)
-            await self._write_one(delete_one(type(row)), self._rows.key(row))
+            await self._write_one(statements.delete_one(type(row)), self._rows.key(row))
             self._rows.forget(row)
 
     async def commit(self) -> None:
@@ -209,10 +219,10 @@ class Session:
 
     async def _insert(self, rows: list[Table]) -> None:
         """Insert rows in their order, those of one class in one statement."""
-        for same in alike(rows):
-            table, expressions = type(same[0]), expressions_of(same[0])
+        for same in statements.alike(rows):
+            table, expressions = type(same[0]), statements.expressions_of(same[0])
             values = [await self._values_of(row, expressions) async for row in with_pauses(same)]
-            statement = insert_rows(table, tuple(expressions.items()))
+            statement = statements.insert_rows(table, tuple(expressions.items()))
             is_slow = len(values) > 1 or is_long(same[0])
             found = await self._execute(statement, values if len(values) > 1 else values[0], long=is_slow)
             for row, made in zip(same, found.rows, strict=True):
@@ -231,7 +241,7 @@ class Session:
             raise NotIsolatedError("a row stays its owner's")
         if number := await self._number(row):
             changes["change"] = number
-        statement = update_one(type(row), tuple(changes))
+        statement = statements.update_one(type(row), tuple(changes))
         await self._write_one(statement, changes | self._rows.key(row), long=is_long(row))
         row.__dict__.update(changes)
         self._rows.add(row)

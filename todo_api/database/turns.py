@@ -61,6 +61,7 @@ class _Group:
         self.begun = asyncio.get_running_loop().time()
         self.numbers: dict[str, int] = {}
         self.wrote = False
+        self.acts = 0
         self.ended: list[Future[None]] = []
         """One for each write that has ended, and waits for the commit."""
         self.commit: asyncio.Task[None] | None = None
@@ -200,6 +201,8 @@ class Write:
         self._turn = turn
         self._group = group
         self._nested = nested
+        group.acts += 1
+        self.act = group.acts
         self._wrote = False
         self._is_clean = True
         """Whether there is nothing to undo."""

@@ -4,10 +4,11 @@ from collections.abc import Collection
 from typing import Annotated
 
 from pydantic import Field
-from sqlalchemy import bindparam, delete, func
+from sqlalchemy import bindparam, func
 from sqlmodel import col, select
 
 from todo_api.database.session import Session
+from todo_api.features.trash import throw_away
 from todo_api.http.parts import Part
 from todo_api.http.problems import NotEmpty
 from todo_api.models import TodoItem, TodoList
@@ -39,7 +40,7 @@ async def delete_with_todos(todo_list: TodoList, with_todos: WithTodos, session:
         raise NotEmpty(matched)
     with_todos.check(Affected(matched=matched, changed=matched))
     if matched:
-        await session.exec(delete(TodoItem).where(is_in_it))
+        await throw_away(is_in_it, session)
     await session.delete(todo_list)
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, bindparam, func, literal_column, update
+from sqlalchemy import CTE, ColumnElement, bindparam, func, literal_column, or_, update
 from sqlalchemy.orm import aliased
-from sqlmodel import col, delete, select
+from sqlmodel import col, select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.database.session import Session
 from todo_api.features.lists import known_lists
+from todo_api.features.trash import throw_away
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid
 from todo_api.models import TodoItem
@@ -228,7 +229,7 @@ def _is_elsewhere(todo: type[TodoItem], list_id: int | None) -> ColumnElement[bo
 
 async def delete_tree(todo: TodoItem, session: Session) -> None:
     """Delete a todo and all that is below it."""
+    goes: ColumnElement[bool] = col(TodoItem.id) == todo.id
     if (await session.exec(_SUBTASK, params={"top": todo.id})).first() is not None:
-        below = select(_BELOW.c.id).params(top=todo.id)
-        await session.exec(delete(TodoItem).where(col(TodoItem.id).in_(below)))
-    await session.delete(todo)
+        goes = or_(goes, col(TodoItem.id).in_(select(_BELOW.c.id).params(top=todo.id)))
+    await throw_away(goes, session)

@@ -9,7 +9,7 @@ preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location
 import inspect
 from collections.abc import Callable, Coroutine, Iterator
 from functools import partial, wraps
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -50,10 +50,21 @@ _DRY_RUN_PARAMETER = {
 class _Member(StringConvertor):
     """`{id:member}` in a path: any name but those of operations on many, which have methods of their own."""
 
-    regex = "(?!bulk(?:/|$))[^/]+"
+    regex = "(?!(?:bulk|restore)(?:/|$))[^/]+"
 
 
 register_url_convertor("member", _Member())
+
+
+_OVERWRITES_NOTHING: set[Callable[..., Any]] = set()
+
+E = TypeVar("E", bound=Callable[..., Any])
+
+
+def may_lack_tag(endpoint: E) -> E:
+    """Mark an endpoint that is never asked for `If-Match`, as it overwrites nothing."""
+    _OVERWRITES_NOTHING.add(endpoint)
+    return endpoint
 
 
 class Route(APIRoute):
@@ -73,6 +84,8 @@ class Route(APIRoute):
         self.of_many = _has_list(endpoint) or any(part.is_of_many for part in parts.values())
         parameters = [each for part in parts.values() for each in part.parameters]
         options["responses"] = self._responses(endpoint, parts, options)
+        if endpoint in _OVERWRITES_NOTHING:
+            del options["responses"][PreconditionRequired.status]
         row = next((name for name, part in parts.items() if part.is_row), None)
         if row is not None:
             parameters.append(IF_NONE_MATCH if self.is_safe else IF_MATCH)
@@ -131,6 +144,7 @@ class Route(APIRoute):
             dry_run = request.scope.get(DRY_RUN, False)
             many_seconds = database.many_timeout if self.of_many else None
             session = Session(transactions, owner, seconds=database.timeout, many_seconds=many_seconds, dry_run=dry_run)
+            session.keeps_deleted = request.state.trash_days > 0
             request.scope[SESSION] = session
             keys: Keys = request.state.keys
             digest = await digest_of(request) if key and not dry_run else None

@@ -1,18 +1,21 @@
 """Changes of all rows that match: one transaction, and no Python object for a row."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import JSON, ColumnElement, Text, any_, cast, delete, false, func, literal, or_, update
+from sqlalchemy import JSON, ColumnElement, Text, cast, delete, false, func, literal, or_, update
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
 from todo_api.database.session import Session
+from todo_api.database.statements import is_among
 from todo_api.http.conditional import IF_MATCH_ANY, failed_for_many, required_for_many
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid, TooMany
+from todo_api.queries.comparisons import After
+from todo_api.queries.filters import filters_of
 from todo_api.queries.query import Parameters, Query, restricted
 from todo_api.single_model.bodies import Changes
 from todo_api.single_model.changes import changes_of_many
@@ -21,6 +24,8 @@ from todo_api.single_model.table import Table, column
 
 T = TypeVar("T", bound=Table)
 Ids = SelectOfScalar[int]
+Remove = Callable[[ColumnElement[bool], Session], Awaitable[int]]
+"""Takes the rows of which a condition holds away; how many they were."""
 
 
 class Affected(BaseModel):
@@ -63,17 +68,24 @@ class BulkQuery(Bounded, Query[T]):
         problems = (failed_for_many(), required_for_many())
         return {"parameters": [*cls.parameters(), IF_MATCH_ANY], "problems": problems, "is_of_many": True}
 
-    async def delete(self, session: Session, whole: Callable[[Ids], Ids] = lambda ids: ids) -> Affected:
+    async def delete(
+        self, session: Session, whole: Callable[[Ids], Ids] = lambda ids: ids, remove: Remove | None = None
+    ) -> Affected:
         """Delete all rows that match, and those that go along, of which `whole` has the ids; the caller commits.
 
-        Raises Invalid without a filter, TooMany over the limit.
+        `remove` may do something else with them than to delete them. Raises Invalid without a filter, TooMany over the
+        limit.
         """
-        ids = self._ids(session)
+        ids = self.ids_that_match(session)
         matched = await _count(ids, session)
         if self.is_over(matched):
             raise TooMany(matched, await _count(whole(ids), session))
-        statement = delete(self.table).where(self._is_among(whole(ids), session))
-        return self.check(Affected(matched=matched, changed=(await session.exec(statement)).rowcount))
+        goes = self._is_among(whole(ids), session)
+        if remove is None:
+            changed = (await session.exec(delete(self.table).where(goes))).rowcount
+        else:
+            changed = await remove(goes, session)
+        return self.check(Affected(matched=matched, changed=changed))
 
     async def update(
         self, changes: Changes[T], session: Session, along: Callable[[Ids], Ids] | None = None
@@ -83,7 +95,7 @@ class BulkQuery(Bounded, Query[T]):
         `along` has the ids of further rows that the caller will change: they are counted where it is too many.
         """
         changes.refuse_server_set()
-        ids = self._ids(session)
+        ids = self.ids_that_match(session)
         matched = await _count(ids, session)
         different = or_(
             false(), *(_differs(column(self.table, name), value) for name, value in changes.members.items())
@@ -102,23 +114,25 @@ class BulkQuery(Bounded, Query[T]):
 
     def is_match(self, session: Session) -> ColumnElement[bool]:
         """Whether a row matches, in any statement; raises Invalid without a filter."""
-        return self._is_among(self._ids(session), session)
+        return self._is_among(self.ids_that_match(session), session)
 
-    def _ids(self, session: Session) -> Ids:
-        """The ids of the rows that match."""
+    def ids_that_match(self, session: Session) -> Ids:
+        """The ids of the rows that match; raises Invalid without a filter."""
         dialect = session.dialect
         shape, values = self.restrict(dialect)
         if not shape:
-            detail = "must have at least one filter; one that all match is created_after=2000-01-01T00:00:00Z"
+            detail = f"must have at least one filter; one that all match is {_every(self.table)}=2000-01-01T00:00:00Z"
             raise Invalid([InvalidValue(pointer="query", detail=detail, code="no_filter")])
         return restricted(select(column(self.table, "id")), self.table, shape, dialect).params(values)
 
     def _is_among(self, ids: Ids, session: Session) -> ColumnElement[bool]:
-        row_id = column(self.table, "id")
-        if session.dialect == "postgresql":
-            # Found once: of rows that are new, its planner knows nothing, and may look for all of them once for each.
-            return row_id == any_(func.array(ids.scalar_subquery()))
-        return row_id.in_(ids)
+        return is_among(column(self.table, "id"), ids, session.dialect)
+
+
+def _every(table: type[Table]) -> str:
+    """The filter that all rows match from some instant on: that of the first instant that is null in none."""
+    never_null = {name for name in table.model_fields if not column(table, name).property.columns[0].nullable}
+    return next(each.name for each, name in filters_of(table).items() if isinstance(each, After) and name in never_null)
 
 
 async def _count(ids: Ids, session: Session) -> int:

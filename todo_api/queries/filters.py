@@ -120,6 +120,8 @@ class Filter:
 @cache
 def filters_of(table: type[Table]) -> dict[Filter, str]:
     """The filters of a table class, each with its member."""
+    if table.list_filters is not None:
+        return dict(table.list_filters)
     return {
         mark: name for name, field in table.model_fields.items() for mark in field.metadata if isinstance(mark, Filter)
     }

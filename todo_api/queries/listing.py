@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 from annotated_types import MaxLen
 from fastapi import Request, Response
 from pydantic import Field, PrivateAttr, TypeAdapter
+from pydantic.json_schema import SkipJsonSchema
 from sqlalchemy import Row, func
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
@@ -48,7 +49,7 @@ class Listing(Query[T]):
         examples=[50],
     )
     cursor: str | None = None
-    sort: str | None = None
+    sort: SkipJsonSchema[str | None] = None
     count: TrueOrFalse = Field(
         default=False, description="Whether to count all that match, in `X-Total-Count`.", examples=[True]
     )
@@ -63,7 +64,7 @@ class Listing(Query[T]):
     @classmethod
     def fields(cls, table: type[Table]) -> dict[str, Any]:
         names = list(sortables(table))
-        return {
+        fields: dict[str, Any] = {
             "cursor": (
                 Annotated[str, MaxLen(7000)] | None,
                 Field(
@@ -73,15 +74,11 @@ class Listing(Query[T]):
                     examples=[write_cursor(Cursor({}, [100]))],
                 ),
             ),
-            "sort": (
-                Annotated[str, MaxLen(500)] | None,
-                Field(
-                    default=None,
-                    description=_describe_sort(table),
-                    examples=[f"{names[-1]},-{names[0]}"],
-                ),
-            ),
         }
+        if table.list_order is None:
+            described = Field(default=None, description=_describe_sort(table), examples=[f"{names[-1]},-{names[0]}"])
+            fields["sort"] = (Annotated[str, MaxLen(500)] | None, described)
+        return fields
 
     @classmethod
     def part(cls) -> dict[str, Any]:
@@ -107,7 +104,8 @@ class Listing(Query[T]):
         """
         dialect = session.dialect
         shape, values = self.restrict(dialect)
-        terms = read_sort(self.table, next(iter(orders(shape)), "id") if self.sort is None else self.sort)
+        sort = next(iter(orders(shape)), "id") if self.sort is None else self.sort
+        terms = read_sort(self.table, self.table.list_order or sort)
         after = None if self._place is None else self._read_place(self._place, terms)
         rows = await self._find(session, Selection(self.table, shape, terms, dialect), values, after)
         headers = {}

@@ -10,8 +10,8 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.queries.filters import BesideIndex, Join
 from todo_api.queries.query import S, Shape, joined, restricted, restrictions
-from todo_api.queries.sorting import Range, Term, conditions, pinned, sortables
-from todo_api.single_model.table import Table, column, member_names
+from todo_api.queries.sorting import Range, Term, conditions, pinned, row_names, sortables
+from todo_api.single_model.table import Table, column
 
 Rows = Select[*tuple[Any, ...]]
 
@@ -155,7 +155,7 @@ _OFFSET = bindparam("offset", type_=Integer)
 
 
 def _members(table: type[Table]) -> Rows:
-    members: Any = [column(table, name) for name in member_names(table)]
+    members: Any = [column(table, name) for name in row_names(table)]
     found: Rows = select(*members)
     return found
 

@@ -48,12 +48,18 @@ def _in_collation_c(element: CodePoints, compiler: SQLCompiler, **options: Any) 
 @cache
 def sortables(table: type[Table]) -> dict[str, Sortable]:
     """The sort keys of a table: its members, but for lists, and those that filters add."""
-    found = {
-        name: _member(table, name) for name in member_names(table) if not isinstance(column(table, name).type, JSON)
-    }
+    found = {name: _member(table, name) for name in row_names(table) if not isinstance(column(table, name).type, JSON)}
     for each, member in filters_of(table).items():
         found |= each.virtual(table, member)
     return found
+
+
+@cache
+def row_names(table: type[Table]) -> Sequence[str]:
+    """What is read of each row of a list: its members, and behind them that of the order which is no member."""
+    order = (table.list_order or "").removeprefix("-")
+    names = member_names(table)
+    return names if not order or order in names else (*names, order)
 
 
 def _member(table: type[Table], name: str) -> Sortable:

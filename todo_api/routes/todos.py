@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Response
 
 from todo_api.features.move import Move, move_todo_to, place_all_last, place_last
 from todo_api.features.subtasks import change, change_many, delete_tree, place_new, with_subtasks
+from todo_api.features.trash import throw_away
 from todo_api.http.current import Current
 from todo_api.http.routing import Route, SessionDep
 from todo_api.models import TodoItem
@@ -129,6 +130,6 @@ async def delete_todos(matching: BulkQuery[TodoItem], session: SessionDep) -> Af
     All that match the filters are deleted, or none of them: `complete=true` clears what is done. At least one filter
     is needed.
     """
-    affected = await matching.delete(session, with_subtasks)
+    affected = await matching.delete(session, with_subtasks, throw_away)
     await session.commit()
     return affected

@@ -68,6 +68,10 @@ class Table(SQLModel):
     """Bodies that create a row, for the document."""
     update_examples: ClassVar[list[dict[str, Any]]] = []
     """Bodies that change a row, for the document."""
+    list_filters: ClassVar[Sequence[tuple[Any, str]] | None] = None
+    """The filters of a list, each with its member, where they are other ones than the annotations have."""
+    list_order: ClassVar[str | None] = None
+    """The order of every list, as `sort` would say it; None where a request may choose it."""
 
     __table__: ClassVar[SQLTable]
     _names: ClassVar[tuple[str, ...]]
@@ -130,9 +134,12 @@ def examples_of(table: type[Table]) -> dict[str, list[dict[str, Any]]]:
 
 
 def write_rows(table: type[Table], rows: Iterable[Sequence[Any]]) -> bytes:
-    """The JSON of rows of the members of `table`, in their order, as that of instances would be."""
+    """The JSON of rows of the members of `table`, in their order, as that of instances would be.
+
+    What a row has behind its members is left out.
+    """
     names = member_names(table)
-    return _rows_writer(table).dump_json([dict(zip(names, row, strict=True)) for row in rows])
+    return _rows_writer(table).dump_json([dict(zip(names, row, strict=False)) for row in rows])
 
 
 @cache
