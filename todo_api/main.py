@@ -1,5 +1,6 @@
 """The application, assembled."""
 
+import asyncio
 import gc
 import logging.config
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ import todo_api
 from todo_api.access import callers
 from todo_api.database.engines import Database
 from todo_api.database.schema import check_schema
+from todo_api.features.purge import keep_purging
 from todo_api.http import cors, docs, errors, openapi
 from todo_api.http.addresses import Addresses
 from todo_api.http.gate import Gate
@@ -41,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             await check_schema(database.reading)
             with rare_garbage_collection():
+                purging = asyncio.create_task(keep_purging(database, settings.trash_days))
                 yield {
                     "database": database,
                     "callers": callers.choose(settings, database),
@@ -51,6 +54,8 @@ def create_app(settings: Settings) -> FastAPI:
                     "bodies": bodies,
                     "answers": answers,
                 }
+                purging.cancel()
+                await asyncio.wait([purging])
         finally:
             await database.dispose()
 

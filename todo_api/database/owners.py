@@ -66,10 +66,11 @@ def of_owner(owner: str, statement: Any, values: Values | None) -> tuple[Executa
     raise NotIsolatedError("only a select, an update or a delete by class can be filtered by owner")
 
 
-def move_of_owner(statement: Any) -> Executable:
-    """An INSERT by class of what a select finds, restricted to the rows of THIS_OWNER. The rows keep their ids."""
-    _check(statement.select)
-    return statement.options(*_criteria(lambda row: row.owner == THIS_OWNER))  # type: ignore[no-any-return]  # untyped
+def move_of_owner(statement: Any, found: Any) -> Executable:
+    """A statement of a move, restricted to the rows of THIS_OWNER, in what it finds too."""
+    _check(found)
+    restricted: Executable = statement.options(*_criteria(lambda row: row.owner == THIS_OWNER))
+    return restricted
 
 
 _filtered: WeakKeyDictionary[Executable, Executable] = WeakKeyDictionary()

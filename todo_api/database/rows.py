@@ -45,6 +45,10 @@ class Rows:
     def forget(self, row: Table) -> None:
         del self._rows[type(row), row.__dict__["id"]]
 
+    def forget_all(self, table: type[Table]) -> None:
+        for row_id in self.ids(table):
+            del self._rows[table, row_id]
+
     def changed(self) -> Iterator[tuple[Table, dict[str, Any]]]:
         """Each row that has changed, with the values that an UPDATE sets."""
         for row, stored in list(self._rows.values()):

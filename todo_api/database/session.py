@@ -20,7 +20,8 @@ from todo_api.database import statements
 from todo_api.database.counters import Counted
 from todo_api.database.deadlines import Deadline, with_pauses
 from todo_api.database.instead import INSTEAD
-from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, move_of_owner, of_owner, stamp
+from todo_api.database.moves import ACT, CHANGE, Move
+from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
 from todo_api.database.transactions import Found, Transaction, Transactions, Values
@@ -56,8 +57,7 @@ class Session:
         self._transaction: Transaction | None = None
         self.has_begun = False
         """Whether its transaction has begun, be it over or not."""
-        self.keeps_deleted = True
-        """Whether there is a trash."""
+        self.keeps_deleted = True  # whether there is a trash
         self._dry_run = dry_run
         self._deadline = Deadline(seconds, many_seconds)
         self._committed = False
@@ -127,13 +127,14 @@ class Session:
             raise InvalidRequestError("only a row that this session has read or written can be deleted")
         self._deleted[id(instance)] = instance
 
-    async def move(self, source: type[Counted], target: type[Counted], which: Any, values: Mapping[str, Any]) -> int:
-        """Move the rows that match to another class, with their ids and other `values`; how many they were."""
+    async def move(self, move: Move, params: Mapping[str, Any] | None = None, *, long: bool = True) -> int:
+        """Move rows to another class, with their ids; how many they were. Those that were read are forgotten."""
         await self.flush()
-        values = {**values, "change": await self.number(self.owner), "act": (await self._begin()).act}
-        copied, moved = statements.move_rows(source, target, which, values, self.dialect)
-        await self._execute(move_of_owner(copied), {THIS_OWNER.key: self.owner}, long=True)
-        return (await self.exec(moved)).rowcount
+        given = {**(params or {}), THIS_OWNER.key: self.owner, CHANGE: await self.number(self.owner)}
+        given[ACT] = (await self._begin()).act
+        found = [await self._execute(each, given, long=long) for each in move.statements(self.dialect)]
+        self._rows.forget_all(move.source)
+        return found[-1].changed
 
     async def flush(self) -> None:
         """Write what was added, changed and deleted."""

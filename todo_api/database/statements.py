@@ -1,15 +1,23 @@
 """The statements of a session, each built once: to build one and its cache key costs a quarter of a request."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, Delete, Executable, Insert, any_, bindparam, delete, func, insert, literal, update
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    any_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    update,
+)
 from sqlmodel import select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from todo_api.database.counters import Counted
 from todo_api.single_model.table import Table, column
 
 
@@ -36,20 +44,6 @@ def update_one(table: type[Table], names: tuple[str, ...]) -> Executable:
 @cache
 def delete_one(table: type[Table]) -> Executable:
     return delete(table.__table__).where(*_key(table))
-
-
-def move_rows(
-    source: type[Counted], target: type[Counted], which: ColumnElement[bool], values: Mapping[str, Any], dialect: str
-) -> tuple[Insert, Delete]:
-    """The statements that move the rows that match to another class; `values` are members that are other ones there."""
-    columns: Any = [
-        literal(values[each.name], each.type) if each.name in values else column(source, each.name)
-        for each in target.__table__.columns
-    ]
-    copied = insert(target).from_select(target.__table__.columns.keys(), select(*columns).where(which))
-    # No row is in both but those that were copied.
-    ids = select(column(target, "id")).where(column(target, "change") == values["change"])
-    return copied, delete(source).where(is_among(column(source, "id"), ids, dialect))
 
 
 def is_among(row_id: ColumnElement[Any], ids: SelectOfScalar[int], dialect: str) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from todo_api.database.moves import Move
 from todo_api.database.session import Session
 from todo_api.database.statements import is_among
 from todo_api.features.subtasks import MAX_LEVELS
@@ -66,7 +67,8 @@ async def _restore(ids: SelectOfScalar[int], session: Session) -> int:
         await _follow(ours, live, col(live.id).is_not(None), session)
         while await _follow(ours, other, marked(other), session):
             pass  # it goes down by one level each time
-    return await session.move(DeletedTodo, TodoItem, ours, changes_of_many(DeletedTodo, {})) and count
+    await session.move(Move(DeletedTodo, TodoItem, ours, changes_of_many(DeletedTodo, {})))
+    return count
 
 
 def _deleted_together(ids: SelectOfScalar[int]) -> SelectOfScalar[int]:

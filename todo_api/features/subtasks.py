@@ -10,7 +10,7 @@ from sqlmodel.sql.expression import Select, SelectOfScalar
 
 from todo_api.database.session import Session
 from todo_api.features.lists import known_lists
-from todo_api.features.trash import throw_away
+from todo_api.features.trash import throw_away, throw_away_one
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid
 from todo_api.models import TodoItem
@@ -229,7 +229,8 @@ def _is_elsewhere(todo: type[TodoItem], list_id: int | None) -> ColumnElement[bo
 
 async def delete_tree(todo: TodoItem, session: Session) -> None:
     """Delete a todo and all that is below it."""
-    goes: ColumnElement[bool] = col(TodoItem.id) == todo.id
-    if (await session.exec(_SUBTASK, params={"top": todo.id})).first() is not None:
-        goes = or_(goes, col(TodoItem.id).in_(select(_BELOW.c.id).params(top=todo.id)))
-    await throw_away(goes, session)
+    if (await session.exec(_SUBTASK, params={"top": todo.id})).first() is None:
+        await throw_away_one(todo, session)
+    else:
+        below = col(TodoItem.id).in_(select(_BELOW.c.id).params(top=todo.id))
+        await throw_away(or_(col(TodoItem.id) == todo.id, below), session)
