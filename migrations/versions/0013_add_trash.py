@@ -1,14 +1,14 @@
 """Add the trash, to which deleted todos go.
 
 What was deleted before is gone. The way down loses what is in the trash, so it is refused while there is something,
-unless it is told to: `alembic -x lose=trash downgrade 0011`.
+unless it is told to: `alembic -x lose=trash downgrade 0012`.
 """
 
 import sqlalchemy as sa
 from alembic import context, op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -50,6 +50,6 @@ def downgrade() -> None:
         if count:
             raise SystemExit(
                 f"todo_api: {count} todos in the trash would be lost; to lose them, run:"
-                " alembic -x lose=trash downgrade 0011"
+                " alembic -x lose=trash downgrade 0012"
             )
     op.drop_table("deleted_todos")
