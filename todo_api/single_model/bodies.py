@@ -1,6 +1,7 @@
 """Request bodies, derived from a table class."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, Union, get_args, get_origin
@@ -26,17 +27,26 @@ from todo_api.single_model.table import Table, is_settable, make, member_names, 
 T = TypeVar("T", bound=Table)
 
 
-def _defaults(table: type[Table]) -> dict[str, Any]:
-    return {name: field.get_default(call_default_factory=True) for name, field in table.model_fields.items()}
+def _defaults(table: type[Table]) -> Callable[[], dict[str, Any]]:
+    """A function that makes the members of a new row: Pydantic is asked each time for those alone that may differ."""
+    fields = {name: field for name, field in table.model_fields.items() if _is_mutable(field)}
+    constant = {name: field.default for name, field in table.model_fields.items() if name not in fields}
+    return lambda: constant | {name: each.get_default(call_default_factory=True) for name, each in fields.items()}
+
+
+def _is_mutable(field: FieldInfo) -> bool:
+    return field.default_factory is not None or field.default.__hash__ is None
 
 
 class _New:
     def __get_pydantic_core_schema__(self, source: type[T], handler: GetCoreSchemaHandler) -> CoreSchema:
         body = _derive(source, "Create", source.__doc__, source.create_examples, required=True)
 
+        defaults = _defaults(source)
+
         def create(sent: BaseModel) -> T:
             members = _members(source, sent)
-            row = make(source, _defaults(source) | members)
+            row = make(source, defaults() | members)
             object.__setattr__(row, "__pydantic_fields_set__", set(members))
             return row
 
