@@ -62,22 +62,33 @@ class _Group:
         self.numbers: dict[str, int] = {}
         self.wrote = False
         self.acts = 0
-        self.ended: list[Future[None]] = []
-        """One for each write that has ended, and waits for the commit."""
+        self.ended = 0
+        """Writes that have ended, and wait for the commit."""
+        self._waiting: list[Future[None]] = []
+        self._is_settled = False
+        self._failure: BaseException | None = None
         self.commit: asyncio.Task[None] | None = None
 
     @property
     def is_full(self) -> bool:
-        return len(self.ended) >= MAX_GROUP or asyncio.get_running_loop().time() - self.begun > MAX_TIME
+        return self.ended >= MAX_GROUP or asyncio.get_running_loop().time() - self.begun > MAX_TIME
 
     def settle(self, error: BaseException | None) -> None:
         """Tell each write how the group ended."""
-        ended, self.ended = self.ended, []
-        for each in ended:
-            if error is None:
+        self._is_settled, self._failure = True, error
+        for each in self._waiting:
+            if not each.done():
                 each.set_result(None)
-            else:
-                each.set_exception(error)
+
+    async def wait(self) -> None:
+        """Wait for the commit, whatever happens to the caller: the answer depends on it. Raises what it raised."""
+        while not self._is_settled:
+            told: Future[None] = asyncio.get_running_loop().create_future()  # cheaper than asyncio.shield
+            self._waiting.append(told)
+            with suppress(CancelledError):
+                await told
+        if self._failure is not None:
+            raise self._failure
 
 
 class _Turn:
@@ -117,7 +128,7 @@ class _Turn:
 
         Nothing of a write is undone that is `clean`: it has written nothing.
         """
-        done: Future[None] | None = None
+        is_in_group = False
         try:
             if self.group is not group:
                 if keep:
@@ -133,17 +144,16 @@ class _Turn:
                     return
             group.wrote = group.wrote or keep
             if keep or nested:
-                done = asyncio.get_running_loop().create_future()
-                group.ended.append(done)
+                is_in_group = True
+                group.ended += 1
             if not group.is_shared:
                 await _wait_for(asyncio.create_task(self._close(group)))
         finally:
             self._lock.release()
         if group.commit is None and self.group is group:
             group.commit = asyncio.create_task(self._commit(group))
-        if done is not None:
-            await _wait_for(done)
-            done.result()
+        if is_in_group:
+            await group.wait()
 
     async def fail(self, group: _Group, error: BaseException) -> None:
         """Give up a group: nothing of it was kept."""
@@ -165,8 +175,8 @@ class _Turn:
     async def _commit(self, group: _Group) -> None:
         """Commit a group when no more writes join it. Those that wait for the turn already join it first."""
         seen = 0
-        while seen < len(group.ended) and not group.is_full:
-            seen = len(group.ended)
+        while seen < group.ended and not group.is_full:
+            seen = group.ended
             await asyncio.sleep(0)
         async with self._lock:
             if self.group is group:
