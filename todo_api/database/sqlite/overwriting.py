@@ -6,17 +6,13 @@ when another process made a checkpoint, or began the log anew, since the last lo
 """
 
 import os
-import sys
 from contextlib import suppress
+from struct import Struct
 from threading import Lock
 from typing import Final, NamedTuple
 
-_SALTS: Final = slice(32, 40)
-"""Where the header of the write-ahead log's index has what changes when the log begins anew."""
-_WRITTEN: Final = slice(96, 100)
-"""Where it has how much of the log is in the file."""
-_ATTEMPTED: Final = slice(128, 132)
-"""Where it has how much of the log is being written to the file."""
+_HEADER: Final = Struct("32x 8s 56x I 28x I")
+"""The members of Checkpoint in the header of the write-ahead log's index."""
 
 
 class Overwriting:
@@ -62,16 +58,16 @@ class Overwriting:
 
     def read(self) -> "Checkpoint | None":
         """The checkpoints up to now: 1 µs."""
-        header = b"" if self._index is None else os.pread(self._index, _ATTEMPTED.stop, 0)
-        if len(header) < _ATTEMPTED.stop:
-            return None
-        written, attempted = (int.from_bytes(header[part], sys.byteorder) for part in (_WRITTEN, _ATTEMPTED))
-        return Checkpoint(header[_SALTS], written, attempted)
+        header = b"" if self._index is None else os.pread(self._index, _HEADER.size, 0)
+        return Checkpoint._make(_HEADER.unpack(header)) if len(header) == _HEADER.size else None
 
 
 class Checkpoint(NamedTuple):
     """How far the log was written to the file."""
 
     salts: bytes
+    """They change when the log begins anew."""
     written: int
+    """How much of the log is in the file."""
     attempted: int
+    """How much of the log is being written to the file."""
