@@ -146,7 +146,7 @@ class DeletedTodo(TodoMembers, table=True):
     )
     """When it was deleted, in UTC."""
     act: Annotated[int, Internal] = Field(default=None)
-    """Which of the requests with the same `change` deleted it."""
+    """Which of the requests with the same `change` deleted it: a number by chance."""
 
     list_filters = (
         (OneOf("ids"), "id"),

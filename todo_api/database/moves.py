@@ -13,8 +13,7 @@ from todo_api.database.statements import is_among
 from todo_api.single_model.table import column
 
 CHANGE: Final = "change_of_session"
-ACT: Final = "act_of_session"
-"""The bound parameters of a move that the session sets."""
+"""The bound parameter of a move that the session sets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,14 +24,14 @@ class Move:
     target: type[Counted]
     which: ColumnElement[bool]
     values: Mapping[str, ColumnElement[Any]]
-    """The columns of `target` that `source` has not, or with other values; `change` and `act` are the session's."""
+    """The columns of `target` that `source` has not, or with other values; `change` is the session's."""
     _built: dict[str, tuple[Executable, Executable]] = field(default_factory=dict, init=False)
 
     def statements(self, dialect: str) -> tuple[Executable, Executable]:
         """An INSERT and a DELETE, of the rows of THIS_OWNER alone; built once, as that costs more than to run them."""
         if dialect not in self._built:
             number = bindparam(CHANGE, type_=BigInteger)
-            values = {**self.values, "change": number, "act": bindparam(ACT, type_=BigInteger)}
+            values = {**self.values, "change": number}
             names = self.target.__table__.columns.keys()
             columns: Any = [values[name] if name in values else column(self.source, name) for name in names]
             copy = insert(self.target).from_select(names, select(*columns).where(self.which))

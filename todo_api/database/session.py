@@ -20,7 +20,7 @@ from todo_api.database import statements
 from todo_api.database.counters import Counted
 from todo_api.database.deadlines import Deadline, with_pauses
 from todo_api.database.instead import INSTEAD
-from todo_api.database.moves import ACT, CHANGE, Move
+from todo_api.database.moves import CHANGE, Move
 from todo_api.database.owners import ALL_OWNERS, THIS_OWNER, NotIsolatedError, check, of_owner, stamp
 from todo_api.database.results import Result, shape_of
 from todo_api.database.rows import Rows
@@ -131,7 +131,6 @@ class Session:
         """Move rows to another class, with their ids; how many they were. Those that were read are forgotten."""
         await self.flush()
         given = {**(params or {}), THIS_OWNER.key: self.owner, CHANGE: await self.number(self.owner)}
-        given[ACT] = (await self._begin()).act
         found = [await self._execute(each, given, long=long) for each in move.statements(self.dialect)]
         self._rows.forget_all(move.source)
         return found[-1].changed

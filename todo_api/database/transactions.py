@@ -25,9 +25,6 @@ class Found(NamedTuple):
 class Transaction(Protocol):
     """A transaction. One that only reads runs each statement by itself."""
 
-    act: int
-    """The place of the request among those that share a number, from 1 on; 0 where it only reads."""
-
     async def execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
         """Run a statement; `long` says that it may take long."""
 

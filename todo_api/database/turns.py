@@ -61,7 +61,6 @@ class _Group:
         self.begun = asyncio.get_running_loop().time()
         self.numbers: dict[str, int] = {}
         self.wrote = False
-        self.acts = 0
         self.ended = 0
         """Writes that have ended, and wait for the commit."""
         self._waiting: list[Future[None]] = []
@@ -211,8 +210,6 @@ class Write:
         self._turn = turn
         self._group = group
         self._nested = nested
-        group.acts += 1
-        self.act = group.acts
         self._wrote = False
         self._is_clean = True
         """Whether there is nothing to undo."""

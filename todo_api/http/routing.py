@@ -7,13 +7,12 @@ preconditions (304, 412, 428) and sends `ETag`; for a new row it sends `Location
 """
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import partial, wraps
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.background import BackgroundTask
 from starlette.convertors import StringConvertor, register_url_convertor
 
@@ -28,8 +27,8 @@ from todo_api.http.parts import Part
 from todo_api.http.problems import PreconditionRequired, TooMany
 from todo_api.http.responses import documented, not_modified, problems_of_row
 from todo_api.http.room import LARGE, Room
+from todo_api.http.signatures import annotations, answers_row, body_members, has_list, overwrites_nothing, parts_of
 from todo_api.http.strict import check_query, is_dry_run
-from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
 
 CALLER = "todo_api.caller"
 """Where the scope of a request has the owner for whom it was sent."""
@@ -56,17 +55,6 @@ class _Member(StringConvertor):
 register_url_convertor("member", _Member())
 
 
-_OVERWRITES_NOTHING: set[Callable[..., Any]] = set()
-
-E = TypeVar("E", bound=Callable[..., Any])
-
-
-def may_lack_tag(endpoint: E) -> E:
-    """Mark an endpoint that is never asked for `If-Match`, as it overwrites nothing."""
-    _OVERWRITES_NOTHING.add(endpoint)
-    return endpoint
-
-
 class Route(APIRoute):
     """A route that does, and documents, what the signature of its endpoint says.
 
@@ -78,13 +66,13 @@ class Route(APIRoute):
     ) -> None:
         self.body_limit = max_body_size or MAX_BODY_SIZE
         self.body_types = (JSON, MERGE_PATCH) if "PATCH" in options["methods"] else (JSON,)
-        self.body_members = _body_members(endpoint)
+        self.body_members = body_members(endpoint)
         self.is_safe = bool({"GET", "HEAD"} & set(options["methods"]))
-        parts = {name: part for name, kind in _annotations(endpoint).items() for part in _parts(kind)}
-        self.of_many = _has_list(endpoint) or any(part.is_of_many for part in parts.values())
+        parts = {name: part for name, kind in annotations(endpoint).items() for part in parts_of(kind)}
+        self.of_many = has_list(endpoint) or any(part.is_of_many for part in parts.values())
         parameters = [each for part in parts.values() for each in part.parameters]
         options["responses"] = self._responses(endpoint, parts, options)
-        if endpoint in _OVERWRITES_NOTHING:
+        if overwrites_nothing(endpoint):
             del options["responses"][PreconditionRequired.status]
         row = next((name for name, part in parts.items() if part.is_row), None)
         if row is not None:
@@ -108,8 +96,8 @@ class Route(APIRoute):
         headers = [header for part in parts.values() for header in part.headers]
         row = next((name for name, part in parts.items() if part.is_row), None)
         if row is not None:
-            problems += problems_of_row(get_args(_annotations(endpoint)[row])[0], is_safe=self.is_safe)
-        if _answers_row(endpoint):
+            problems += problems_of_row(get_args(annotations(endpoint)[row])[0], is_safe=self.is_safe)
+        if answers_row(endpoint):
             headers += ["Location", "ETag"] if status == 201 else ["ETag"]
         if not self.is_safe:
             headers.append(REPLAYED)
@@ -175,47 +163,11 @@ class Route(APIRoute):
         return {each["name"]: each["schema"]["type"] == "array" for each in documented if each["in"] == "query"}
 
 
-def _annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:
-    return {name: each.annotation for name, each in inspect.signature(endpoint).parameters.items()}
-
-
-def _body_members(endpoint: Callable[..., Any]) -> dict[str, bool]:
-    """The members that its body may name, each with whether a client may set it."""
-    bodies = [kind for kind in _annotations(endpoint).values() if not _parts(kind)]
-    for each in (inner for kind in bodies for inner in _inside(kind) if isinstance(inner, type)):
-        if issubclass(each, Table):
-            return {name: is_settable(each.model_fields[name]) for name in member_names(each)}
-        if issubclass(each, BaseModel):
-            return dict.fromkeys(each.model_fields, True)
-    return {}
-
-
-def _has_list(endpoint: Callable[..., Any]) -> bool:
-    """Whether its body is a list."""
-    return any(get_origin(inner) is list for kind in _annotations(endpoint).values() for inner in get_args(kind)[:1])
-
-
-def _inside(annotation: Any) -> Iterator[Any]:
-    """A type, and all types that it is made of."""
-    yield annotation
-    for each in get_args(annotation):
-        yield from _inside(each)
-
-
-def _parts(annotation: Any) -> list[Part]:
-    return [mark for mark in get_args(annotation)[1:] if isinstance(mark, Part)]
-
-
-def _answers_row(endpoint: Callable[..., Any]) -> bool:
-    answered = inspect.signature(endpoint).return_annotation
-    return isinstance(answered, type) and issubclass(answered, Table) and is_versioned(answered)
-
-
 def _with_preconditions(endpoint: Callable[..., Any], row: str | None, *, is_change: bool) -> Callable[..., Any]:
     """The endpoint, called when the preconditions of the request hold for the parameter `row`, or for a collection."""
-    answers_row = _answers_row(endpoint)
+    answers = answers_row(endpoint)
     signature = inspect.signature(endpoint)
-    declared = next((name for name, kind in _annotations(endpoint).items() if kind is Request), None)
+    declared = next((name for name, kind in annotations(endpoint).items() if kind is Request), None)
     name = declared or "request_of_route"
 
     @wraps(endpoint)
@@ -223,7 +175,7 @@ def _with_preconditions(endpoint: Callable[..., Any], row: str | None, *, is_cha
         request: Request = values[name] if declared else values.pop(name)
         check_preconditions(request, values[row] if row else None, required=is_change)
         answered = await endpoint(**values)
-        if answers_row:
+        if answers:
             request.scope[ROW] = answered
         return answered
 

@@ -4,7 +4,8 @@ from fastapi import APIRouter, Response
 
 from todo_api.features.restore import restore, restore_many
 from todo_api.http.current import Current
-from todo_api.http.routing import Route, SessionDep, may_lack_tag
+from todo_api.http.routing import Route, SessionDep
+from todo_api.http.signatures import may_lack_tag
 from todo_api.models import DeletedTodo, TodoItem
 from todo_api.queries.bulk import Affected, BulkQuery
 from todo_api.queries.listing import Listing

@@ -63,8 +63,6 @@ class PooledReads:
 
 
 class _Read:
-    act = 0
-
     def __init__(self, engine: AsyncEngine, slots: Sequence[asyncio.Semaphore], timeout: float) -> None:
         self._engine = engine
         self._slots = slots

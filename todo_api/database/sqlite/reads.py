@@ -62,8 +62,6 @@ class SingleReads:
 
 
 class _Read:
-    act = 0
-
     def __init__(self, reads: SingleReads, owner: str) -> None:
         self._reads = reads
         self._owner = owner
