@@ -78,7 +78,7 @@ async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessio
 async def delete_todo(todo: Current[TodoItem], session: SessionDep) -> None:
     """Delete a todo
 
-    Its subtasks are deleted with it, and their ids are never given to other todos.
+    Its subtasks are deleted with it. All go to the trash; their ids are never given to other todos.
     """
     await delete_tree(todo, session)
     await session.commit()
@@ -127,8 +127,8 @@ async def patch_todos(matching: BulkQuery[TodoItem], changes: Changes[TodoItem],
 async def delete_todos(matching: BulkQuery[TodoItem], session: SessionDep) -> Affected:
     """Delete all todos that match
 
-    All that match the filters are deleted, or none of them: `complete=true` clears what is done. At least one filter
-    is needed.
+    All that match the filters go to the trash with their subtasks, or none of them: `complete=true` clears what is
+    done. At least one filter is needed.
     """
     affected = await matching.delete(session, with_subtasks, throw_away)
     await session.commit()
