@@ -64,6 +64,8 @@ class Attacked:
             for number in range(3):
                 body = {"task": f"{name} {number}", "complete": number == 1, "list_id": kept, "parent_id": parent}
                 parent = client.post("/todos", json=body, headers=caller).json()["id"]
+            deleted = client.post("/todos", json={"task": name}, headers=caller).json()["id"]
+            client.delete(f"/todos/{deleted}", headers=caller)
         client.put("/todos/1", json={"complete": True}, headers=self.alice)
         self.ids = ids_of_rows(self.rows(self.alice))
         link = client.get("/todos?limit=1", headers=self.alice).headers["link"]
@@ -81,7 +83,7 @@ class Attacked:
     def rows(self, caller: Mapping[str, str]) -> list[dict[str, Any]]:
         return [
             each
-            for path, _ in COLLECTIONS.values()
+            for path in ("/trash", *(path for path, _ in COLLECTIONS.values()))
             for each in self.client.get(f"{path}?limit=500", headers=caller).json()
         ]
 
@@ -243,8 +245,9 @@ def test_nothing_of_another_owner_is_seen_counted_changed_or_told_apart_from_not
     client, nowhere = attacked.client, dict.fromkeys(COLLECTIONS, NO_ID)
     unknown = list(calls(client, nowhere, attacked.cursor))
     todos, lists = ([row_id for kind, row_id in sorted(attacked.ids) if kind == each] for each in COLLECTIONS)
-    # A todo that is complete and one that is open; a list with todos and one without.
-    for ids in ({"todo": todos[0], "list": lists[0]}, {"todo": todos[-1], "list": lists[-1]}):
+    # A todo that is complete, one that is open and one in the trash; a list with todos and one without.
+    for todo, list_id in ((todos[0], lists[0]), (todos[-2], lists[-1]), (todos[-1], lists[-1])):
+        ids = {"todo": todo, "list": list_id}
         for call, twin in zip(calls(client, ids, attacked.cursor), unknown, strict=True):
             attacked.attack(call, twin if call != twin else None)
 
@@ -485,7 +488,8 @@ def test_no_route_goes_around_the_session() -> None:
         assert not imported & {"text", "insert", "sqlalchemy", "sqlmodel", "ALL_OWNERS", "OWNER", "CALLER"}, path
 
 
-def test_the_session_the_command_line_the_search_for_a_token_and_the_purge_of_keys_alone_know_all_owners() -> None:
+def test_the_session_the_command_line_the_search_for_a_token_and_the_purges_alone_know_all_owners() -> None:
     knowing = {path.name for path in (ROOT / "todo_api").rglob("*.py") if "ALL_OWNERS" in path.read_text()}
 
-    assert knowing == {"owners.py", "session.py", "connections.py", "commands.py", "tokens.py", "idempotency.py"}
+    session = {"owners.py", "session.py", "connections.py"}
+    assert knowing == session | {"commands.py", "tokens.py", "idempotency.py", "purge.py"}

@@ -110,7 +110,7 @@ def test_the_todos_of_this_machine_get_an_owner(database_url: str) -> None:
     bob = as_owner(database_url, "bob")
 
     assert command(database_url, "owner", "rename", "local", "alice") == (
-        "alice has what was local's: 2 todo_items, 0 todo_lists, 0 access_tokens, 0 kept_answers"
+        "alice has what was local's: 0 deleted_todos, 2 todo_items, 0 todo_lists, 0 access_tokens, 0 kept_answers"
     )
     with in_process(database_url=database_url, auth="token") as client:
         mine = client.get("/todos", headers=as_owner(database_url, "alice")).json()

@@ -239,3 +239,20 @@ def test_a_way_down_that_loses_lists_or_subtasks_is_refused_until_it_is_told_to(
         assert client.get("/todos").json() == [each | {"list_id": None, "parent_id": None} for each in before]
         assert client.get("/todos?q=milk&due_before=2027-01-01").json()[0]["id"] == 1
         assert client.post("/todos", json={"task": "Buy bread"}).json()["id"] == 3
+
+
+def test_a_way_down_that_loses_the_trash_is_refused_until_it_is_told_to(backend: Backend) -> None:
+    url = backend.migrated()
+    with in_process(database_url=url) as client:
+        for task in ("Buy milk", "Buy bread"):
+            client.post("/todos", json={"task": task})
+        client.delete("/todos/2")
+
+    with pytest.raises(SystemExit, match="1 todos in the trash would be lost"):
+        migrate(url, "downgrade", "0011")
+    migrate(url, "downgrade", "0011", lose="trash")
+    migrate(url, "upgrade", "head")
+    with in_process(database_url=url) as client:
+        assert client.get("/trash").json() == []
+        assert [todo["id"] for todo in client.get("/todos").json()] == [1]
+        assert client.post("/todos", json={"task": "Buy bread"}).json()["id"] == 3

@@ -61,7 +61,7 @@ def statements() -> Iterator[Statements]:
         ("POST", "/todos", {"task": "Buy milk"}, ["INSERT", "COMMIT"]),
         ("PUT", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
         ("PATCH", "/todos/1", {"complete": True}, ["SELECT", "UPDATE", "COMMIT"]),
-        ("DELETE", "/todos/1", None, ["SELECT", "SELECT", "DELETE", "COMMIT"]),
+        ("DELETE", "/todos/1", None, ["SELECT", "SELECT", "INSERT", "DELETE", "COMMIT"]),
         ("POST", "/todos", {"task": "Buy milk", "list_id": 1}, ["SELECT", "INSERT", "COMMIT"]),
         ("POST", "/todos", {"task": "Buy milk", "parent_id": 1}, ["WITH", "INSERT", "COMMIT"]),
     ],
@@ -85,7 +85,7 @@ def test_a_request_takes_no_more_statements_than_it_must(
     [
         ("POST", "/todos/bulk", ["SELECT", "INSERT", "COMMIT"]),
         ("PATCH", "/todos?complete=false", ["SELECT", "UPDATE", "COMMIT"]),
-        ("DELETE", "/todos?complete=false", ["SELECT", "DELETE", "COMMIT"]),
+        ("DELETE", "/todos?complete=false", ["SELECT", "INSERT", "DELETE", "COMMIT"]),
     ],
 )
 def test_a_change_of_many_takes_as_many_statements_for_hundreds_as_for_one(
@@ -272,3 +272,34 @@ def test_behind_a_cursor_postgresql_is_told_where_to_begin_in_each_table(filled_
     assert "todo_items_tags_1.id > " in second
     assert "todo_items_tags_2.id > " in second
     assert "todo_items.id > " in second
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        ("", "ix_deleted_todos_owner_change_id"),
+        ("q=milk", "ix_deleted_todos_owner_change_id"),
+        ("deleted_after=2000-01-01T00:00:00Z", "ix_deleted_todos_owner_change_id"),
+        ("deleted_before=2000-01-01T00:00:00Z", "ix_deleted_todos_owner_deleted_at_parent_id"),
+        ("ids=1&ids=2", "PRIMARY KEY"),
+    ],
+)
+def test_a_page_of_the_trash_is_found_by_an_index_on_sqlite(
+    sqlite_backend: SQLite, query: str, index: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LOOKS", ((10, 200), (20, 400)))  # as if the trash held many more
+    url = sqlite_backend.migrated()
+    fill(url, 1000)
+    with in_process(database_url=url) as client:
+        for complete in ("true", "false"):
+            assert client.delete(f"/todos?complete={complete}").json()["changed"] > 100
+        with statements() as found:
+            assert client.get(f"/trash?{query}&limit=10".replace("?&", "?")).status_code == 200
+    with closing(sqlite3.connect(str(make_url(url).database))) as connection:
+        plans = [
+            [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            for statement, parameters in found
+        ]
+
+    assert [step for step in plans[-1] if index in step], plans
+    assert not [step for plan in plans for step in plan if "SCAN" in step]

@@ -71,7 +71,7 @@ class Listing(Query[T]):
                     default=None,
                     description="Where the page begins: `X-Next-Cursor` of the page before. It is enough alone, as it"
                     " holds the filters, the sort and the limit.",
-                    examples=[write_cursor(Cursor({}, [100]))],
+                    examples=[write_cursor(Cursor({}, [100] if table.list_order is None else [7, 100]))],
                 ),
             ),
         }
