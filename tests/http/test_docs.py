@@ -267,11 +267,12 @@ def test_every_header_of_an_answer_is_described_and_has_an_example(client: TestC
 
 
 def test_every_example_of_a_request_can_be_sent_as_it_stands(client: TestClient) -> None:
-    client.post("/todos/bulk", json=[{"task": "a"}, {"task": "b"}])
+    client.post("/todos/bulk", json=[{"task": "a"}, {"task": "b"}, {"task": "c"}])
+    client.delete("/todos/3")
     client.post("/lists", json={"name": "a"})
     described = document(client)
     for operation in operations(described):
-        url = on_first(operation.path)
+        url = on_first(operation.path.replace("/trash/{todo_id}", "/trash/3"))
         for query, headers, body in examples(described, operation):
             answer = client.request(operation.method, url, params=query, headers=headers, json=body)
 
@@ -283,6 +284,8 @@ def examples(document: dict[str, Any], operation: Operation) -> Iterator[tuple[A
     needed: dict[str, Any] = {"dry_run": True} if operation.is_write else {}
     if operation.name in ("patch_todos", "delete_todos"):
         needed["complete"] = False
+    if operation.name in ("restore_todos", "purge_todos"):
+        needed["deleted_after"] = "2000-01-01T00:00:00Z"
     first, *others = bodies(document, operation)
     for body in (first, *others):
         yield needed, {}, body
