@@ -44,18 +44,20 @@ def create_app(settings: Settings) -> FastAPI:
             await check_schema(database.reading)
             with rare_garbage_collection():
                 purging = asyncio.create_task(keep_purging(database, settings.trash_days))
-                yield {
-                    "database": database,
-                    "callers": callers.choose(settings, database),
-                    "addresses": addresses,
-                    "keys": Keys(database, settings.idempotency_hours),
-                    "require_if_match": settings.require_if_match,
-                    "trash_days": settings.trash_days,
-                    "bodies": bodies,
-                    "answers": answers,
-                }
-                purging.cancel()
-                await asyncio.wait([purging])
+                try:
+                    yield {
+                        "database": database,
+                        "callers": callers.choose(settings, database),
+                        "addresses": addresses,
+                        "keys": Keys(settings.idempotency_hours),
+                        "require_if_match": settings.require_if_match,
+                        "trash_days": settings.trash_days,
+                        "bodies": bodies,
+                        "answers": answers,
+                    }
+                finally:
+                    purging.cancel()
+                    await asyncio.wait([purging])
         finally:
             await database.dispose()
 

@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from time import monotonic, time
+from time import time
 from typing import Annotated, Any, Final
 
 from fastapi import Request, Response
@@ -21,11 +21,9 @@ from starlette.requests import ClientDisconnect
 from todo_api.database.engines import Database
 from todo_api.database.owners import ALL_OWNERS, Owned
 from todo_api.database.session import Session
-from todo_api.http.database_errors import KINDS
 from todo_api.http.problem import InvalidValue
 from todo_api.http.problems import Invalid, KeyReused, Malformed
 from todo_api.http.room import LARGE
-from todo_api.logs import logger
 from todo_api.single_model.columns import BIG_INTEGER
 from todo_api.single_model.fields import Id
 from todo_api.single_model.marks import ServerSet
@@ -36,8 +34,6 @@ MAX_KEY: Final = 255
 """Characters of a key at the most."""
 STEP: Final = 200
 """Expired answers that are deleted at once."""
-PAUSE: Final = 60
-"""Seconds until expired answers are looked for again, once there are no more."""
 SMALL: Final = 1024
 """Bytes up to which a body is not worth compressing."""
 
@@ -111,10 +107,8 @@ async def digest_of(request: Request) -> bytes:
 class Keys:
     """The keys of all requests, and the answers that are kept for so many hours."""
 
-    def __init__(self, database: Database, hours: int = HOURS) -> None:
-        self._database = database
+    def __init__(self, hours: int = HOURS) -> None:
         self._seconds = hours * 3600
-        self._next_purge = 0.0
 
     async def answer(
         self, key: str, digest: bytes, session: Session, answer: Callable[[], Awaitable[Response]]
@@ -137,25 +131,16 @@ class Keys:
             await session.commit_with(_INSERT, values)
         return response
 
-    @property
-    def is_purge_due(self) -> bool:
-        return monotonic() >= self._next_purge
 
-    async def purge(self) -> None:
-        """Delete some of the answers that have expired. When there are more, the next purge is due at once."""
-        self._next_purge = monotonic() + PAUSE
-        expires_at = col(KeptAnswer.expires_at)
-        expired = select(KeptAnswer.id).where(expires_at <= int(time())).order_by(expires_at)
-        some = expired.limit(STEP).with_for_update(skip_locked=True)  # another process may be deleting others
-        try:
-            async with Session(self._database.writer, ALL_OWNERS, seconds=self._database.timeout) as session:
-                deleted = (await session.exec(delete(KeptAnswer).where(col(KeptAnswer.id).in_(some)))).rowcount
-                await session.commit()
-        except KINDS as error:  # the request is answered, and the next purge will do
-            logger.warning("answers that have expired could not be deleted: %s", type(error).__name__)
-            return
-        if deleted == STEP:
-            self._next_purge = 0.0
+async def purge(database: Database) -> int:
+    """Delete some of the answers that have expired; how many they were. A full STEP says that there may be more."""
+    expires_at = col(KeptAnswer.expires_at)
+    expired = select(KeptAnswer.id).where(expires_at <= int(time())).order_by(expires_at)
+    some = expired.limit(STEP).with_for_update(skip_locked=True)  # another process may be deleting others
+    async with Session(database.writer, ALL_OWNERS, seconds=database.timeout) as session:
+        deleted = (await session.exec(delete(KeptAnswer).where(col(KeptAnswer.id).in_(some)))).rowcount
+        await session.commit()
+    return deleted
 
 
 async def _values_of(response: Response) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from typing import Annotated, Any, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
-from starlette.background import BackgroundTask
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from todo_api.database.engines import Database
@@ -146,8 +145,6 @@ class Route(APIRoute):
                 if self.of_many and session.has_begun:
                     raise TooMany from error
                 raise
-            if not self.is_safe and keys.is_purge_due:
-                response.background = BackgroundTask(keys.purge)
             return response
 
         async def answer_with_headers(request: Request) -> Response:

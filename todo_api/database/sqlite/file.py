@@ -56,9 +56,10 @@ class FileConnection(sqlite3.Connection):
 
     def close(self) -> None:
         """Close it, and all of its cursors: one that an error still refers to would keep the file open and locked."""
-        for each in gc.get_referrers(self):
-            if isinstance(each, sqlite3.Cursor):
-                each.close()
+        with suppress(sqlite3.ProgrammingError):  # it is closed already
+            for each in gc.get_referrers(self):
+                if isinstance(each, sqlite3.Cursor):
+                    each.close()
         super().close()
 
 
