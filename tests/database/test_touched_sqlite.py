@@ -140,7 +140,10 @@ def test_a_database_that_only_looks_overwritten_is_served_on(folder: Path, datab
     assert tasks(database) == [*(f"old {number}" for number in range(50)), "after"]
 
 
-def test_a_copy_over_a_database_just_opened_can_be_restored_over(folder: Path, database: Path) -> None:
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_copy_over_a_database_just_opened_can_be_restored_over(
+    folder: Path, database: Path, is_noticed: bool
+) -> None:
     """A backup has no write-ahead log, and here nothing is in that of the database: SQLite takes the copy as it is."""
     copy = folder / "copy.db"
     with serving_todos(folder, database) as (server, _):
@@ -150,10 +153,12 @@ def test_a_copy_over_a_database_just_opened_can_be_restored_over(folder: Path, d
     with serving(folder, TODO_DATABASE_URL=url(database)) as (server, client):
         assert client.get("/todos/1").status_code == 200
         shutil.copyfile(copy, database)
-        assert client.post("/todos", json={"task": "refused"}).status_code == 503
+        if is_noticed:
+            assert client.post("/todos", json={"task": "refused"}).status_code == 503
         done = run("todo_api", "restore", str(copy), TODO_DATABASE_URL=url(database))
 
         assert done.returncode == 0, done.stderr
+        client.post("/todos?dry_run=true", json={"task": "tried"})  # an idle server notices at its next request
         wait_until_ready(client)
         created = create(server, 20, "after")
         assert len(created) == 20

@@ -15,6 +15,12 @@ from todo_api.database.sqlite.backup import beside, open_file
 
 PATIENCE = 60.0
 """Seconds that the servers may take to end a write."""
+PATIENCE_WITHOUT_LOG = 5.0
+"""Seconds that they may take to let go of a file that was copied over theirs."""
+
+
+class _UsedWithoutLogError(Exception):
+    """The file has no write-ahead log, so something was copied over it, and a server still has it open."""
 
 
 def restore(file: Path, database: Path, migrate: Callable[[Path], None]) -> Path | None:
@@ -59,9 +65,10 @@ def _replace(database: Path, new: Path) -> Path | None:
         _write_over(database, new, kept)
     except BaseException as error:
         kept.unlink(missing_ok=True)
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if not (isinstance(error, _UsedWithoutLogError) or code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)):
             raise
-        # SQLite can't read what is there, so it is moved away. A server that has it open notices that.
+        # SQLite can't write over what is there, so it is moved away. A server that has it open notices that.
         _move_in(new, database, kept)
     return kept
 
@@ -80,7 +87,7 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
             backup.flush(kept.parent)
 
     with closing(open_file(database)) as target, closing(open_file(new)) as source:
-        _use_log(target, deadline)
+        _use_log(target)
         _give_page_size(target, source)
         (pages,) = source.execute("PRAGMA page_count").fetchone()
         target.execute("PRAGMA synchronous = FULL")
@@ -89,16 +96,18 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
             target.execute(f"PRAGMA wal_checkpoint({mode})")
 
 
-def _use_log(target: sqlite3.Connection, deadline: float) -> None:
+def _use_log(target: sqlite3.Connection) -> None:
     """Switch to a write-ahead log, which a plain copy of a backup lacks: nobody could read meanwhile without it."""
+    deadline = monotonic() + PATIENCE_WITHOUT_LOG
     while target.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:
             target.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            # SQLite does not wait for those who read just now.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or monotonic() > deadline:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            sleep(0.01)
+            if monotonic() > deadline:
+                raise _UsedWithoutLogError from None
+            sleep(0.01)  # SQLite does not wait for those who read just now
 
 
 def _give_page_size(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
