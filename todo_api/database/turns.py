@@ -63,8 +63,7 @@ class _Group:
         self.wrote = False
         self.ended = 0
         """Writes that have ended, and wait for the commit."""
-        self._waiting: list[Future[None]] = []
-        self._is_settled = False
+        self._settled = asyncio.Event()
         self._failure: BaseException | None = None
         self.commit: asyncio.Task[None] | None = None
 
@@ -74,18 +73,14 @@ class _Group:
 
     def settle(self, error: BaseException | None) -> None:
         """Tell each write how the group ended."""
-        self._is_settled, self._failure = True, error
-        for each in self._waiting:
-            if not each.done():
-                each.set_result(None)
+        self._failure = error
+        self._settled.set()
 
     async def wait(self) -> None:
         """Wait for the commit, whatever happens to the caller: the answer depends on it. Raises what it raised."""
-        while not self._is_settled:
-            told: Future[None] = asyncio.get_running_loop().create_future()  # cheaper than asyncio.shield
-            self._waiting.append(told)
+        while not self._settled.is_set():
             with suppress(CancelledError):
-                await told
+                await self._settled.wait()
         if self._failure is not None:
             raise self._failure
 
@@ -127,7 +122,6 @@ class _Turn:
 
         Nothing of a write is undone that is `clean`: it has written nothing.
         """
-        is_in_group = False
         try:
             if self.group is not group:
                 if keep:
@@ -143,7 +137,6 @@ class _Turn:
                     return
             group.wrote = group.wrote or keep
             if keep or nested:
-                is_in_group = True
                 group.ended += 1
             if not group.is_shared:
                 await _wait_for(asyncio.create_task(self._close(group)))
@@ -151,7 +144,7 @@ class _Turn:
             self._lock.release()
         if group.commit is None and self.group is group:
             group.commit = asyncio.create_task(self._commit(group))
-        if is_in_group:
+        if keep or nested:
             await group.wait()
 
     async def fail(self, group: _Group, error: BaseException) -> None:
