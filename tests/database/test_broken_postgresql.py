@@ -35,7 +35,7 @@ def postgresql() -> Iterator[Cluster]:
 
 @pytest.fixture
 def served(folder: Path, postgresql: Cluster) -> Iterator[tuple[Server, httpx.Client]]:
-    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    postgresql.execute("TRUNCATE todo_items, deleted_todos RESTART IDENTITY")
     environment = {"TODO_DATABASE_URL": postgresql.url, "TODO_DATABASE_TIMEOUT": str(TIMEOUT)}
     with serving(folder, **environment) as (server, client):
         client.post("/todos", json={"task": "Buy milk"})
@@ -102,7 +102,7 @@ def test_a_restarted_server(postgresql: Cluster, served: tuple[Server, httpx.Cli
 
 
 def test_what_has_not_begun_waits_for_a_server_that_is_away_for_a_moment(folder: Path, postgresql: Cluster) -> None:
-    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    postgresql.execute("TRUNCATE todo_items, deleted_todos RESTART IDENTITY")
     environment = {"TODO_DATABASE_URL": postgresql.url, "TODO_DATABASE_TIMEOUT": str(PATIENCE)}
     with serving(folder, **environment) as (server, client), ThreadPoolExecutor(1) as thread:
         client.post("/todos", json={"task": "Buy milk"})
@@ -183,7 +183,7 @@ def line(postgresql: Cluster) -> Iterator[Line]:
 def test_a_connection_that_goes_dead_in_the_midst_of_a_request(
     folder: Path, postgresql: Cluster, line: Line, method: str, path: str, status: int
 ) -> None:
-    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    postgresql.execute("TRUNCATE todo_items, deleted_todos RESTART IDENTITY")
     with serving(folder, TODO_DATABASE_URL=line.url, TODO_DATABASE_TIMEOUT=str(TIMEOUT)) as (server, client):
         client.post("/todos", json={"task": "Buy milk"})
         for step in count():
@@ -277,7 +277,7 @@ def test_requests_wait_when_a_role_may_have_few_connections(folder: Path, postgr
 
 
 def test_what_was_done_when_the_time_is_up_is_answered_as_done(folder: Path, postgresql: Cluster) -> None:
-    postgresql.execute("TRUNCATE todo_items RESTART IDENTITY")
+    postgresql.execute("TRUNCATE todo_items, deleted_todos RESTART IDENTITY")
     with serving(folder, TODO_DATABASE_URL=postgresql.url, TODO_DATABASE_TIMEOUT="0.05") as (_, client):
         statuses: Counter[int] = Counter()
         for _ in range(6):

@@ -75,7 +75,7 @@ def postgresql() -> Iterator[Installed]:
 
 @pytest.fixture(params=["session", "transaction"])
 def pooler(request: pytest.FixtureRequest, postgresql: Installed) -> Iterator[Pooler]:
-    postgresql.psql("TRUNCATE todo_items, owners, access_tokens RESTART IDENTITY")
+    postgresql.psql("TRUNCATE todo_items, deleted_todos, kept_answers, owners, access_tokens RESTART IDENTITY")
     with open_folder() as folder:
         pooler = Pooler(folder, postgresql, request.param)
         pooler.start()

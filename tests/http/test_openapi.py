@@ -53,7 +53,7 @@ def test_a_server_with_tokens_does_so_too_and_lets_nobody_in_without(folder: Pat
     url = sqlite_backend.migrated()
     token = command(url, "token", "create", "alice")
     with serving(folder, TODO_DATABASE_URL=url, TODO_AUTH="token") as (server, _):
-        fuzz(folder, server, "--header", f"Authorization: Bearer {token}", "--max-examples", "200")
+        fuzz(folder, server, "--header", f"Authorization: Bearer {token}", "--max-examples", "50")
 
 
 def fuzz(folder: Path, server: Server, *options: str) -> None:

@@ -91,10 +91,11 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
     # The valid headers of the coverage phase are letters and digits: no tag is among them, and it sends a wrong one.
     # The example of a tag names a version that the operations before have changed.
     sends_wrong_tag = in_coverage or case.meta.phase.name is TestPhase.EXAMPLES
-    if sends_wrong_tag and phase.parameter_location is not ParameterLocation.HEADER:
-        for name in TAGS.keys() & case.headers.keys():
+    if sends_wrong_tag:
+        for name in (TAGS.keys() & case.headers.keys()) - {phase.parameter}:
             case.headers[name] = TAGS[name]
-            case.meta.components[ParameterLocation.HEADER] = ComponentInfo(mode=GenerationMode.POSITIVE)
+            if phase.parameter_location is not ParameterLocation.HEADER:
+                case.meta.components[ParameterLocation.HEADER] = ComponentInfo(mode=GenerationMode.POSITIVE)
     # One key for all requests would lead to nothing but refusals.
     is_asked = phase.parameter == "Idempotency-Key" or case.meta.is_negative_at(ParameterLocation.HEADER)
     if "Idempotency-Key" in case.headers and not is_asked:
@@ -106,6 +107,8 @@ def map_case(context: HookContext, case: Case[Any]) -> Case[Any]:
     # No schema can say that one of many parameters is needed.
     if case.operation.label in ("PATCH /todos", "DELETE /todos") and not case.query.keys() - NO_FILTERS:
         case.query["complete"] = "true"
+    if case.operation.label in ("POST /trash/restore", "DELETE /trash") and not case.query.keys() - NO_FILTERS:
+        case.query["q"] = "milk"
     if not case.meta.is_negative_at(ParameterLocation.QUERY) and phase.parameter != "dry_run":
         if case.meta.phase.name is TestPhase.STATEFUL:
             # A todo that is created or deleted in a dry run would be looked for, or found, to no avail.

@@ -106,7 +106,7 @@ def test_a_second_resource_has_what_todos_have(
     document = alice.get("/openapi.json").json()
     assert {"Book", "CreateBook", "UpdateBook"} <= document["components"]["schemas"].keys()
     assert document["paths"]["/books/{book_id}"]["put"]["operationId"] == "update_book"
-    assert {tag["name"] for tag in document["tags"]} == {"todos", "many todos", "lists", "health", "books"}
+    assert {tag["name"] for tag in document["tags"]} == {"todos", "many todos", "trash", "lists", "health", "books"}
     (folder / "openapi.json").write_text(json.dumps(document, indent=2))
     lint_by_spectral(linters, folder / "openapi.json")
     lint_by_redocly(linters, folder / "openapi.json")
