@@ -245,4 +245,4 @@ def test_the_trash_keeps_its_rules_whatever_is_done(client: TestClient) -> None:
 
 @pytest.mark.slow
 def test_the_trash_keeps_its_rules_whatever_is_done_for_long(client: TestClient) -> None:
-    run(client, 100)
+    run(client, 30)
