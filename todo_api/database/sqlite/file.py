@@ -1,6 +1,5 @@
 """The file of a SQLite database: deleted or replaced under a running server, it must not be written to any more."""
 
-import gc
 import os
 import shutil
 import sqlite3
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from math import inf
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -39,6 +38,20 @@ class FileConnection(sqlite3.Connection):
     checkpoints = True
     """Whether SQLite may write the log back with a commit."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
+        """Those that are referred to, to close them."""
+
+    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
+        cursor = super().cursor(factory)
+        self._cursors.add(cursor)
+        return cursor
+
+    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        cursor: sqlite3.Cursor = self.cursor(sqlite3.Cursor)
+        return cursor.execute(statement, parameters)
+
     def allow_checkpoints(self, allowed: bool) -> None:
         self.checkpoints = allowed
         self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT if allowed else 0}")
@@ -57,9 +70,8 @@ class FileConnection(sqlite3.Connection):
     def close(self) -> None:
         """Close it, and all of its cursors: one that an error still refers to would keep the file open and locked."""
         with suppress(sqlite3.ProgrammingError):  # it is closed already
-            for each in gc.get_referrers(self):
-                if isinstance(each, sqlite3.Cursor):
-                    each.close()
+            for each in self._cursors:
+                each.close()
         super().close()
 
 
