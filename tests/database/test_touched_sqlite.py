@@ -16,7 +16,7 @@ import pytest
 from tests.applications import command
 from tests.databases import SQLite
 from tests.servers import PATIENCE, Server, run, serving
-from todo_api.database.sqlite.file import FileConnection
+from todo_api.database.sqlite.driver import FileConnection
 
 pytestmark = pytest.mark.slow  # each starts a server of its own
 

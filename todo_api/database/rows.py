@@ -31,9 +31,6 @@ class Rows:
             self.add(make(table, values))
         return self._rows[table, values["id"]][0]
 
-    def ids(self, table: type[Table]) -> list[int]:
-        return [row_id for known, row_id in self._rows if known is table]
-
     def key(self, row: Table) -> dict[str, Any]:
         """The bound parameters that name a row in a statement."""
         return key_values(type(row), self.stored(row))
@@ -45,9 +42,10 @@ class Rows:
     def forget(self, row: Table) -> None:
         del self._rows[type(row), row.__dict__["id"]]
 
-    def forget_all(self, table: type[Table]) -> None:
-        for row_id in self.ids(table):
-            del self._rows[table, row_id]
+    def forget_all(self, table: type[Table]) -> dict[int, Any]:
+        """Forget the rows of a class; what they were, by their ids."""
+        ids = [row_id for known, row_id in self._rows if known is table]
+        return {row_id: self._rows.pop((table, row_id))[0] for row_id in ids}
 
     def changed(self) -> Iterator[tuple[Table, dict[str, Any]]]:
         """Each row that has changed, with the values that an UPDATE sets."""

@@ -191,18 +191,11 @@ class Session:
             if statement.is_update:
                 restricted = restricted.values(change=number)  # type: ignore[attr-defined]  # it is an update
         found = await self._execute(restricted, values, long=True)
-        if known := self._rows.ids(table):
-            await self._read_again(table, known)
+        if before := self._rows.forget_all(table):  # what this session has read is brought up to date
+            for row in await self.exec(select(table).where(column(table, "id").in_(before))):
+                before[row.id].__dict__.update({name: row.__dict__[name] for name in table.model_fields})
+                self._rows.add(before[row.id])
         return Result(found.rows, found.changed)
-
-    async def _read_again(self, table: Any, idents: list[int]) -> None:
-        """Bring the rows of this session up to date after a change of many."""
-        before = {ident: self._rows.find(table, ident) for ident in idents}
-        for row in before.values():
-            self._rows.forget(row)
-        for row in await self.exec(select(table).where(column(table, "id").in_(idents))):
-            before[row.id].__dict__.update({name: row.__dict__[name] for name in table.model_fields})
-            self._rows.add(before[row.id])
 
     async def _execute(self, statement: Executable, values: Values, *, long: bool = False) -> Found:
         return await (await self._begin()).execute(statement, values, long=long)

@@ -5,7 +5,7 @@ from typing import cast
 from sqlalchemy import Connection, Executable
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from todo_api.database.sqlite.file import FileConnection
+from todo_api.database.sqlite.driver import FileConnection
 from todo_api.database.transactions import Found, Values
 
 

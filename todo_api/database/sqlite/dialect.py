@@ -17,7 +17,8 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.util.concurrency import await_
 
-from todo_api.database.sqlite.file import DatabaseFile, FileConnection
+from todo_api.database.sqlite.driver import FileConnection
+from todo_api.database.sqlite.file import DatabaseFile
 
 DRIVER = "sqlite+in_place"
 _RETRY_AFTER = 0.005
@@ -43,7 +44,6 @@ class _Cursor(sqlite3.Cursor):
                 now, connection = time.monotonic(), cast("_Connection", self.connection)
                 deadline = deadline or now + connection.lock_timeout
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or now > deadline:
-                    self.close()  # the statement that failed would hold on to the file when its connection is closed
                     raise
             if connection.in_thread:
                 time.sleep(_RETRY_AFTER)

@@ -6,91 +6,18 @@ import sqlite3
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from math import inf
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import quote
 from weakref import WeakSet
 
 from todo_api.database.sqlite.damage import Damage
 from todo_api.database.sqlite.disk import Disk
+from todo_api.database.sqlite.driver import FileConnection, FileGone, Identity, Inode
 from todo_api.database.sqlite.locks import LOGGING, OPEN, lock, reading
 from todo_api.database.sqlite.overwriting import Overwriting
 
-AUTOCHECKPOINT = 1000
-"""Pages of the log from which on SQLite writes it back with a commit."""
-
-_Inode = tuple[int, int]
-_Identity = tuple[_Inode | None, _Inode | None, _Inode | None]
-"""The inodes of the database file, of its write-ahead log, and of the index of the log, which processes share."""
-
-
-_NOTHING: _Identity = (None, None, None)
-
-
-class FileConnection(sqlite3.Connection):
-    identity: _Identity | None = None
-    """The files that this connection has opened."""
-    limit: "Limit"
-    in_thread = False
-    """Whether a worker thread uses it just now. Nobody else must touch it then, but to interrupt it."""
-
-    checkpoints = True
-    """Whether SQLite may write the log back with a commit."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._cursors: WeakSet[sqlite3.Cursor] = WeakSet()
-        """Those that are referred to, to close them."""
-
-    def cursor(self, factory: Any = sqlite3.Cursor) -> Any:
-        cursor = super().cursor(factory)
-        self._cursors.add(cursor)
-        return cursor
-
-    def execute(self, statement: str, parameters: Any = (), /) -> sqlite3.Cursor:
-        cursor: sqlite3.Cursor = self.cursor(sqlite3.Cursor)
-        return cursor.execute(statement, parameters)
-
-    def allow_checkpoints(self, allowed: bool) -> None:
-        self.checkpoints = allowed
-        self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT if allowed else 0}")
-
-    def enter_thread(self) -> None:
-        self.in_thread = True
-        # There, to look at the time would take the interpreter from the event loop, again and again.
-        self.set_progress_handler(None, 0)
-
-    def enter_loop(self) -> None:
-        self.in_thread = False
-        self.limit = Limit()
-        with suppress(sqlite3.ProgrammingError):  # it is closed already
-            self.set_progress_handler(self.limit.is_over, Limit.STEPS)
-
-    def close(self) -> None:
-        """Close it, and all of its cursors: one that an error still refers to would keep the file open and locked."""
-        with suppress(sqlite3.ProgrammingError):  # it is closed already
-            for each in self._cursors:
-                each.close()
-        super().close()
-
-
-class Limit:
-    """The time at which a statement is interrupted."""
-
-    STEPS = 4000
-    """Steps of SQLite's machine between two looks at the time: up to a millisecond."""
-    until = inf
-
-    def is_over(self) -> bool:
-        return time.monotonic() > self.until
-
-
-class FileGone(sqlite3.OperationalError):
-    sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED  # by which SQLite itself says so, without WAL
-
-    def __init__(self, how: str) -> None:
-        super().__init__(f"the database file was {how}; the next request opens what is there then")
+_NOTHING: Identity = (None, None, None)
 
 
 class DatabaseFile:
@@ -108,7 +35,7 @@ class DatabaseFile:
         self._overwriting = Overwriting()
         self._is_overwritten = False
         self._modified: int | None = None
-        self._opened: _Identity = _NOTHING
+        self._opened: Identity = _NOTHING
         self._connections: WeakSet[FileConnection] = WeakSet()
 
     @property
@@ -234,7 +161,7 @@ class DatabaseFile:
         except OSError:
             return 0
 
-    def _identity(self) -> _Identity:
+    def _identity(self) -> Identity:
         try:
             status = os.stat(self._path)  # noqa: PTH116  # half the time of Path.stat, for every request
         except OSError:
@@ -252,7 +179,7 @@ def _write_back(connection: FileConnection) -> None:
         time.sleep(0.005)
 
 
-def _inode(path: str) -> _Inode | None:
+def _inode(path: str) -> Inode | None:
     try:
         status = os.stat(path)  # noqa: PTH116  # as above
     except OSError:

@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util import greenlet_spawn
 
 from todo_api.database.sqlite.connections import Reader
-from todo_api.database.sqlite.file import AUTOCHECKPOINT, DatabaseFile
+from todo_api.database.sqlite.driver import AUTOCHECKPOINT
+from todo_api.database.sqlite.file import DatabaseFile
 from todo_api.database.sqlite.threads import Thread
 
 _LONG: Final = AUTOCHECKPOINT * 4096

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy.exc import OperationalError
 
-from todo_api.database.sqlite.file import FileConnection
+from todo_api.database.sqlite.driver import FileConnection
 
 IN_PLACE: Final = 0.01
 """Seconds that a statement may take in the event loop."""

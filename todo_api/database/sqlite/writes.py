@@ -15,7 +15,8 @@ from sqlalchemy.util import greenlet_spawn
 from todo_api.database.counters import COUNT
 from todo_api.database.schema import CURRENT, Revision
 from todo_api.database.sqlite.connections import InPlace, found
-from todo_api.database.sqlite.file import DatabaseFile, FileConnection
+from todo_api.database.sqlite.driver import FileConnection
+from todo_api.database.sqlite.file import DatabaseFile
 from todo_api.database.sqlite.log import LongLog
 from todo_api.database.sqlite.threads import IN_PLACE, Thread, is_interrupted
 from todo_api.database.transactions import Found, Values
