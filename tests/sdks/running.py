@@ -41,7 +41,7 @@ complete many: 200 3 matched, 3 changed
 make list: 201 #1 v1 Groceries
 into list: 200 #4 v6 Wrap it, done, red blue green, in list 1
 subtask: 201 #5 v1 Fold it, open, in list 1, below 4
-not empty: 409 /problems/not-empty, Not empty: The list has 2 todos; with_todos=true deletes them with it.
+not empty: 409 /problems/not-empty, Not empty: Todos in this list: 2. Send with_todos=true to delete them with it.
 once: 201 #6 v1 Water it, open
 again: 201 #6 v1 Water it, open
 create: 422 /problems/validation, Validation failed: /task: must not be empty (/task)
@@ -61,7 +61,7 @@ stale: 412 It is in another version than If-Match names.
 too many: 409 3 matched and 3 would be changed, which is more than max_affected allows.
 wrong: 422 due_before: must be a day (2026-12-24) or an instant (2026-12-24T18:00:00Z)
 subtask: #4 in list 1 below 1
-not empty: 409 The list has 2 todos; with_todos=true deletes them with it.
+not empty: 409 Todos in this list: 2. Send with_todos=true to delete them with it.
 once: #5 #5
 """
 """What the clients of further languages print: filters, pages, a member set to null, problems, and a retry."""

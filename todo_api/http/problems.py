@@ -94,7 +94,7 @@ class NotEmpty(Problem):
     status, title, type = 409, "Not empty", "/problems/not-empty"
 
     def __init__(self, matched: int) -> None:
-        super().__init__(f"The list has {matched} todos; with_todos=true deletes them with it.")
+        super().__init__(f"Todos in this list: {matched}. Send with_todos=true to delete them with it.")
         self.members = {"matched": matched}
 
 

@@ -90,7 +90,7 @@ class Route(APIRoute):
 
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
-        problems: list[Any] = [TooMany] if self.of_many else []
+        problems: list[Any] = [TooMany() if has_list(endpoint) else TooMany] if self.of_many else []
         problems += [problem for part in parts.values() for problem in part.problems]
         headers = [header for part in parts.values() for header in part.headers]
         row = next((name for name, part in parts.items() if part.is_row), None)

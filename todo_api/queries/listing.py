@@ -211,14 +211,19 @@ def _describe_sort(table: type[Table]) -> str:
         for each, member in filters_of(table).items()
     )
     del ranges["`id`"]
+    otherwise = "the order is that of `id`"
+    if ranges:
+        otherwise = (
+            "a list with a range such as `created_after` is in the order of the member that is bounded, the first of"
+            f" {', '.join(ranges)}; any other in that of `id`"
+        )
     found = sortables(table).items()
     members = ", ".join(f"`{name}` ({each.meaning})" if each.meaning else f"`{name}`" for name, each in found)
     return (
         "The members to sort by, separated by commas, with `-` before one for descending order. Null comes last in both"
         " directions; ties are broken by `id`, in the direction of the last member; text is in the order of its code"
-        f" points, of which the first {TEXT_LENGTH} count. Unless `sort` is sent, a list with a range such as"
-        " `created_after` is in the order of the member that is bounded, the first of"
-        f" {', '.join(ranges)}; any other in that of `id`. Members: {members}."
+        f" points, of which the first {TEXT_LENGTH} count. Unless `sort` is sent, {otherwise}."
+        f" Members: {members}."
     )
 
 
