@@ -137,6 +137,7 @@ class DeletedTodo(TodoMembers, table=True):
     """A todo in the trash."""
 
     __tablename__ = "deleted_todos"
+    place = " in the trash"
     # As few as will do: each costs a delete of many on PostgreSQL. By the second one, the subtasks are found that were
     # deleted together with a todo.
     __table_args__ = (Index(None, "owner", "change", "id"), Index(None, "owner", "deleted_at", "parent_id"))

@@ -59,6 +59,7 @@ def test_a_deleted_todo_is_in_the_trash_with_all_it_had_and_comes_back_with_its_
     for path in ("/trash/1/restore", "/trash/9/restore"):
         assert client.post(path).status_code == 404
     assert client.get("/trash/1").status_code == client.delete("/trash/1").status_code == 404
+    assert client.get("/trash/1").json()["detail"] == "There is no todo with this id in the trash."
 
 
 def test_the_trash_has_the_last_deleted_first_in_pages_and_by_its_own_filters(client: TestClient) -> None:

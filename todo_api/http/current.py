@@ -32,7 +32,7 @@ def _loader(table: type[Table]) -> Callable[..., Any]:
     async def load(row_id: Annotated[Id, Digits, described], request: Request) -> Table:
         row = await session_of(request).get(table, row_id)
         if row is None:
-            raise NotFound(f"There is no {noun} with this id.")
+            raise NotFound(f"There is no {noun} with this id{table.place}.")
         return row
 
     return load

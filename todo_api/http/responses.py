@@ -108,7 +108,7 @@ def documented(*problems: type[Problem] | Problem, success: int = 200, headers: 
 
 def problems_of_row(table: type[Table], *, is_safe: bool) -> list[type[Problem] | Problem]:
     """The problems of an operation on one row of a table class."""
-    missing = NotFound(f"There is no {table.noun} with this id.")
+    missing = NotFound(f"There is no {table.noun} with this id{table.place}.")
     if is_safe:
         return [missing]
     (example,) = table.model_json_schema(mode="serialization")["examples"]

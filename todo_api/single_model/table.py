@@ -64,6 +64,8 @@ class Table(SQLModel):
 
     noun: ClassVar[str]
     """What a row is called in texts, and in the path: `{todo_id}` for "todo"."""
+    place: ClassVar[str] = ""
+    """Where a row is, for texts: " in the trash"."""
     create_examples: ClassVar[list[dict[str, Any]]] = []
     """Bodies that create a row, for the document."""
     update_examples: ClassVar[list[dict[str, Any]]] = []
