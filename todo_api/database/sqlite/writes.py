@@ -40,7 +40,6 @@ class InPlaceWrites(InPlace):
         self._thread = Thread(pool)
         self._driver: FileConnection
         """The connection of the driver, from the beginning of a transaction to its end."""
-        self._in_savepoint = False
         self._took_long = False
         self._commit_time = 0.0
         """Seconds that a commit takes: the mean of the last ones."""
@@ -51,7 +50,7 @@ class InPlaceWrites(InPlace):
 
     async def begin(self, owner: str, many_seconds: float | None) -> None:
         """Begin; SQLite orders the processes itself, so the number is taken when something is written."""
-        self._in_savepoint = self._took_long = False
+        self._took_long = False
         try:
             await greenlet_spawn(self._begin)
         except BaseException:
@@ -96,16 +95,12 @@ class InPlaceWrites(InPlace):
         return row and row[0]
 
     async def savepoint(self) -> None:
-        self._file.check(self._driver)
-        if self._in_savepoint:
-            self._driver.execute("RELEASE one")
+        """Begin one inside of the last one, which then need not be released: the commit releases them all."""
         self._driver.execute("SAVEPOINT one")
-        self._in_savepoint = True
 
     async def undo(self) -> None:
         self._driver.execute("ROLLBACK TO one")
         self._driver.execute("RELEASE one")
-        self._in_savepoint = False
 
     async def commit(self) -> None:
         """Commit: in a thread where that is cheaper than to have everybody wait for the disk."""
