@@ -183,6 +183,31 @@ def test_a_delete_of_many_counts_what_goes_along(tree: TestClient) -> None:
     assert members(tree, "id") == {5: 5}
 
 
+def test_very_many_subtasks_have_the_time_of_a_change_of_many(database_url: str) -> None:
+    with in_process(database_url=database_url) as client:
+        lists = [client.post("/lists", json={"name": "Home"}).json()["id"] for _ in range(2)]
+        tops = [client.post("/todos", json={"task": "x", "list_id": lists[0]}).json()["id"] for _ in range(2)]
+        for top, times in zip(tops, (3, 1), strict=True):
+            for _ in range(times):
+                client.post("/todos/bulk", json=[{"task": "y", "parent_id": top}] * 500)
+        everything = {"x-total-count": "2002"}
+        with in_process(database_url=database_url, bulk_timeout=0.001) as hurried:
+            for method, body in (("DELETE", None), ("PATCH", {"list_id": lists[1]}), ("PUT", {"list_id": None})):
+                refused = hurried.request(method, f"/todos/{tops[0]}", json=body)
+                assert (refused.status_code, refused.json()["type"]) == (409, "/problems/too-many-affected")
+                assert "retry-after" not in refused.headers
+                found = hurried.get(f"/todos?list_id={lists[0]}&limit=1&count=true")
+                assert found.headers.items() >= everything.items()
+            assert hurried.patch(f"/todos/{tops[1]}", json={"list_id": lists[1]}).status_code == 200
+            assert hurried.delete(f"/todos/{tops[1]}").status_code == 204
+            assert client.delete(f"/todos/{tops[0]}", headers={"idempotency-key": "one"}).status_code == 204
+            assert hurried.post(f"/trash/{tops[0]}/restore").status_code == 409
+            assert client.get("/trash?limit=1&count=true").headers.items() >= everything.items()
+        assert client.delete(f"/todos/{tops[0]}", headers={"idempotency-key": "one"}).status_code == 204
+        assert client.post(f"/trash/{tops[0]}/restore").json()["version"] == 2
+        assert client.get("/todos?limit=1&count=true").headers["x-total-count"] == "1501"
+
+
 def test_another_owners_todo_is_no_parent(database_url: str) -> None:
     with in_process(database_url=database_url, auth="token") as client:
         alice, bob = as_owner(database_url, "alice"), as_owner(database_url, "bob")

@@ -11,7 +11,14 @@ COMMIT_TIME: Final = 1.0
 STRETCH: Final = 0.005
 """Seconds for which a session may prepare many rows at a stretch."""
 
+FEW: Final = 1000
+"""Rows that are changed within the time of an ordinary request, whatever else the machine does."""
+
 T = TypeVar("T")
+
+
+class NeedsTimeError(Exception):
+    """More rows would be changed than there is time for; the request begins anew as a change of many."""
 
 
 class Deadline:
@@ -43,6 +50,11 @@ class Deadline:
         """Count anew for a change of many that has begun."""
         if self.many_seconds is not None:
             self._end_in(self.many_seconds)
+
+    def expect(self, rows: int) -> None:
+        """Raise NeedsTimeError if so many rows are more than this time is for."""
+        if rows > FEW and self.many_seconds is None:
+            raise NeedsTimeError
 
     def leave_time(self) -> None:
         """Put off an end that would come before what is begun now is done: undoing it takes others along."""

@@ -59,7 +59,7 @@ class Session:
         """Whether its transaction has begun, be it over or not."""
         self.keeps_deleted = True  # whether there is a trash
         self._dry_run = dry_run
-        self._deadline = Deadline(seconds, many_seconds)
+        self.deadline = Deadline(seconds, many_seconds)
         self._committed = False
         self._new: dict[int, Table] = {}
         self._deleted: dict[int, Table] = {}
@@ -67,7 +67,7 @@ class Session:
         self._rows = Rows()
 
     async def __aenter__(self) -> Self:
-        await self._deadline.__aenter__()
+        await self.deadline.__aenter__()
         return self
 
     async def __aexit__(
@@ -81,9 +81,9 @@ class Session:
             finally:
                 await self.rollback()
         except BaseException as failure:
-            await self._deadline.__aexit__(type(failure), failure, failure.__traceback__)
+            await self.deadline.__aexit__(type(failure), failure, failure.__traceback__)
             raise
-        await self._deadline.__aexit__(kind, error, traceback)
+        await self.deadline.__aexit__(kind, error, traceback)
 
     async def get(self, entity: type[T], ident: int) -> T | None:
         """The row with this id; None when there is none."""
@@ -175,7 +175,7 @@ class Session:
 
     async def _finish(self) -> None:
         if self._committed and not self._dry_run and self._transaction is not None:
-            self._deadline.leave_time()
+            self.deadline.leave_time()
             transaction, self._transaction = self._transaction, None
             await transaction.commit()
 
@@ -204,10 +204,10 @@ class Session:
         if self._committed:
             raise InvalidRequestError("commit() comes last in an endpoint: move this statement before it")
         if self._transaction is None:
-            self._deadline.begin()
-            self._transaction = await self._transactions.begin(self.owner, self._deadline)
+            self.deadline.begin()
+            self._transaction = await self._transactions.begin(self.owner, self.deadline)
             self.has_begun = True
-            self._deadline.go_on()
+            self.deadline.go_on()
         return self._transaction
 
     async def _insert(self, rows: list[Table]) -> None:

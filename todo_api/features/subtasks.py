@@ -8,6 +8,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.sql.expression import Select, SelectOfScalar
 
+from todo_api.database.deadlines import FEW
 from todo_api.database.session import Session
 from todo_api.features.lists import known_lists
 from todo_api.features.trash import throw_away, throw_away_one
@@ -80,6 +81,7 @@ _ABOVE = _make_above()
 _BELOW = _make_below()
 _HEIGHT = select(func.coalesce(func.max(_BELOW.c.level), 0))
 _TOO_DEEP = select(func.min(_BELOW.c.start)).where(_BELOW.c.level > bindparam("levels"))
+_COUNT_BELOW = select(func.count()).select_from(select(_BELOW.c.id).limit(FEW + 1).subquery())
 _SUBTASK = select(TodoItem.id).where(col(TodoItem.parent_id) == bindparam("top")).limit(1)
 
 
@@ -132,6 +134,7 @@ async def change(todo: TodoItem, changes: Changes[TodoItem], session: Session) -
         await _place(todo, members, session)
     changes.apply(todo)
     if todo.list_id != list_id:
+        await _expect_below(todo, session)
         below = col(TodoItem.id).in_(select(_BELOW.c.id).params(top=todo.id))
         await session.exec(update(TodoItem).where(below).values(changes_of_many(TodoItem, {"list_id": todo.list_id})))
 
@@ -227,10 +230,16 @@ def _is_elsewhere(todo: type[TodoItem], list_id: int | None) -> ColumnElement[bo
     return col(todo.list_id).is_distinct_from(list_id)
 
 
+async def _expect_below(todo: TodoItem, session: Session) -> None:
+    """Begin anew as a change of many if very many are below a todo."""
+    session.deadline.expect((await session.exec(_COUNT_BELOW, params={"top": todo.id})).one())
+
+
 async def delete_tree(todo: TodoItem, session: Session) -> None:
     """Delete a todo and all that is below it."""
     if (await session.exec(_SUBTASK, params={"top": todo.id})).first() is None:
         await throw_away_one(todo, session)
     else:
+        await _expect_below(todo, session)
         below = col(TodoItem.id).in_(select(_BELOW.c.id).params(top=todo.id))
         await throw_away(or_(col(TodoItem.id) == todo.id, below), session)

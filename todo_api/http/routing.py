@@ -15,6 +15,7 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from todo_api.database.deadlines import NeedsTimeError
 from todo_api.database.engines import Database
 from todo_api.database.session import Session
 from todo_api.http.addresses import address_of
@@ -26,7 +27,15 @@ from todo_api.http.parts import Part
 from todo_api.http.problems import PreconditionRequired, TooMany
 from todo_api.http.responses import documented, not_modified, problems_of_row
 from todo_api.http.room import LARGE, Room
-from todo_api.http.signatures import annotations, answers_row, body_members, has_list, overwrites_nothing, parts_of
+from todo_api.http.signatures import (
+    annotations,
+    answers_row,
+    body_members,
+    has_list,
+    overwrites_nothing,
+    parts_of,
+    takes_along,
+)
 from todo_api.http.strict import check_query, is_dry_run
 
 CALLER = "todo_api.caller"
@@ -90,7 +99,9 @@ class Route(APIRoute):
 
     def _responses(self, endpoint: Callable[..., Any], parts: dict[str, Part], options: dict[str, Any]) -> Any:
         status = options.get("status_code") or 200
-        problems: list[Any] = [TooMany() if has_list(endpoint) else TooMany] if self.of_many else []
+        problems: list[Any] = [TooMany] if self.of_many else []
+        if has_list(endpoint) or takes_along(endpoint):
+            problems = [TooMany()]  # there is no max_affected, but the time may be up
         problems += [problem for part in parts.values() for problem in part.problems]
         headers = [header for part in parts.values() for header in part.headers]
         row = next((name for name, part in parts.items() if part.is_row), None)
@@ -123,13 +134,20 @@ class Route(APIRoute):
                 room: Room = request.state.bodies
                 await room.wait_for(size, database.timeout)
                 with room.hold(size):
-                    return await answer_in_session(request, database, owner, key)
-            return await answer_in_session(request, database, owner, key)
+                    return await answer_in_time(request, owner, key)
+            return await answer_in_time(request, owner, key)
 
-        async def answer_in_session(request: Request, database: Database, owner: str, key: str | None) -> Response:
+        async def answer_in_time(request: Request, owner: str, key: str | None) -> Response:
+            try:
+                return await answer_in_session(request, owner, key, of_many=self.of_many)
+            except NeedsTimeError:
+                return await answer_in_session(request, owner, key, of_many=True)
+
+        async def answer_in_session(request: Request, owner: str, key: str | None, *, of_many: bool) -> Response:
+            database: Database = request.state.database
             transactions = database.reader if self.is_safe else database.writer
             dry_run = request.scope.get(DRY_RUN, False)
-            many_seconds = database.many_timeout if self.of_many else None
+            many_seconds = database.many_timeout if of_many else None
             session = Session(transactions, owner, seconds=database.timeout, many_seconds=many_seconds, dry_run=dry_run)
             session.keeps_deleted = request.state.trash_days > 0
             request.scope[SESSION] = session
@@ -142,7 +160,7 @@ class Route(APIRoute):
                     else:
                         response = await answer_with_headers(request)
             except TimeoutError as error:
-                if self.of_many and session.has_begun:
+                if of_many and session.has_begun:
                     raise TooMany from error
                 raise
             return response

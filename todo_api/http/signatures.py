@@ -10,6 +10,7 @@ from todo_api.http.parts import Part
 from todo_api.single_model.table import Table, is_settable, is_versioned, member_names
 
 _OVERWRITES_NOTHING: set[Callable[..., Any]] = set()
+_TAKES_ALONG: set[Callable[..., Any]] = set()
 
 E = TypeVar("E", bound=Callable[..., Any])
 
@@ -22,6 +23,16 @@ def may_lack_tag(endpoint: E) -> E:
 
 def overwrites_nothing(endpoint: Callable[..., Any]) -> bool:
     return endpoint in _OVERWRITES_NOTHING
+
+
+def may_take_along(endpoint: E) -> E:
+    """Mark an endpoint of one row that changes others with it, be they so many that it is a change of many."""
+    _TAKES_ALONG.add(endpoint)
+    return endpoint
+
+
+def takes_along(endpoint: Callable[..., Any]) -> bool:
+    return endpoint in _TAKES_ALONG
 
 
 def annotations(endpoint: Callable[..., Any]) -> dict[str, Any]:

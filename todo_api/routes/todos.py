@@ -9,6 +9,7 @@ from todo_api.features.subtasks import change, change_many, delete_tree, place_n
 from todo_api.features.trash import throw_away
 from todo_api.http.current import Current
 from todo_api.http.routing import Route, SessionDep
+from todo_api.http.signatures import may_take_along
 from todo_api.models import TodoItem
 from todo_api.queries.bulk import Affected, BulkQuery
 from todo_api.queries.listing import Listing
@@ -52,6 +53,7 @@ async def get_todo(todo: Current[TodoItem]) -> TodoItem:
 
 
 @router.put("/{todo_id:member}")
+@may_take_along
 async def update_todo(todo: Current[TodoItem], changes: Changes[TodoItem], session: SessionDep) -> TodoItem:
     """Update a todo, the same as PATCH
 
@@ -64,6 +66,7 @@ async def update_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessi
 
 
 @router.patch("/{todo_id:member}")
+@may_take_along
 async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], session: SessionDep) -> TodoItem:
     """Update a todo, the same as PUT
 
@@ -75,6 +78,7 @@ async def patch_todo(todo: Current[TodoItem], changes: Changes[TodoItem], sessio
 
 
 @router.delete("/{todo_id:member}", status_code=204)
+@may_take_along
 async def delete_todo(todo: Current[TodoItem], session: SessionDep) -> None:
     """Delete a todo
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from todo_api.features.restore import restore, restore_many
 from todo_api.http.current import Current
 from todo_api.http.routing import Route, SessionDep
-from todo_api.http.signatures import may_lack_tag
+from todo_api.http.signatures import may_lack_tag, may_take_along
 from todo_api.models import DeletedTodo, TodoItem
 from todo_api.queries.bulk import Affected, BulkQuery
 from todo_api.queries.listing import Listing
@@ -29,6 +29,7 @@ async def get_deleted_todo(deleted: Current[DeletedTodo]) -> DeletedTodo:
 
 
 @router.post("/{todo_id:member}/restore")
+@may_take_along
 @may_lack_tag
 async def restore_todo(deleted: Current[DeletedTodo], session: SessionDep) -> TodoItem:
     """Restore a todo
