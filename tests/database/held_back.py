@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from todo_api.database.postgresql.connections import PooledWrites
+from todo_api.database.postgresql.writes import PooledWrites
 from todo_api.database.sqlite.writes import InPlaceWrites
 from todo_api.main import app as todo_app
 

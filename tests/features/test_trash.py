@@ -1,11 +1,14 @@
 """The trash: what is deleted can be restored, until it is purged."""
 
+import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.applications import as_owner, command, in_process
+from tests.databases import PostgreSQL
 
 EVER = "2000-01-01T00:00:00Z"
 
@@ -218,6 +221,25 @@ def test_a_restore_undoes_a_delete_of_eleven_thousand(client: TestClient) -> Non
     assert after == before | {"version": 2, "updated_at": after["updated_at"]}
     counted = [client.get(f"{path}?limit=1&count=true").headers["x-total-count"] for path in ("/todos", "/trash")]
     assert counted == ["11000", "0"]
+
+
+def test_postgresql_knows_at_once_how_much_is_in_the_trash(postgresql_backend: PostgreSQL) -> None:
+    """Or it would restore them by plans for a trash that is as small as it was, in the square of the time."""
+
+    async def known(url: str) -> float:
+        driver = await asyncpg.connect(url)
+        try:
+            rows: float = await driver.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'deleted_todos'")
+            return rows
+        finally:
+            await driver.close()
+
+    url = postgresql_backend.migrated()
+    with in_process(database_url=url) as client:
+        for _ in range(3):
+            client.post("/todos/bulk", json=[{"task": "Buy milk"}] * 500)
+        client.delete(f"/todos?created_after={EVER}")
+        assert asyncio.run(known(url)) == 1500
 
 
 def test_an_id_is_never_given_again_whatever_is_restored_and_purged(client: TestClient) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event, make_url
 from tests.applications import in_process, sort_members
 from tests.benchmark.rows import fill
 from tests.databases import PostgreSQL, SQLite
-from todo_api.database.postgresql.connections import PooledWrites
+from todo_api.database.postgresql.writes import PooledWrites
 from todo_api.queries import pages
 
 Statements = list[tuple[str, Any]]

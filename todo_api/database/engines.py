@@ -9,8 +9,10 @@ from sqlalchemy import URL, AsyncAdaptedQueuePool, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from todo_api.database.postgresql import address as postgresql
-from todo_api.database.postgresql.connections import POOL_SIZE, PooledReads, PooledWrites
+from todo_api.database.postgresql.connections import POOL_SIZE
 from todo_api.database.postgresql.driver import prepare
+from todo_api.database.postgresql.reads import PooledReads
+from todo_api.database.postgresql.writes import PooledWrites
 from todo_api.database.schema import ADDRESS, Revision, newest_migration
 from todo_api.database.sqlite import dialect as sqlite
 from todo_api.database.sqlite.file import DatabaseFile

@@ -17,6 +17,8 @@ from todo_api.single_model.changes import changes_of_many
 from todo_api.single_model.table import column
 
 _ID = column(DeletedTodo, "id")
+_ONE: ColumnElement[int] = literal_column("1")
+_ZERO: ColumnElement[int] = literal_column("0")
 
 
 async def restore(deleted: DeletedTodo, session: Session) -> TodoItem:
@@ -42,15 +44,21 @@ async def _restore(ids: SelectOfScalar[int], session: Session) -> int:
     """
     together = is_among(_ID, _deleted_together(ids), session.dialect)
     count = (await session.exec(update(DeletedTodo).where(together).values(act=0))).rowcount
+    session.deadline.expect(count)
     number = await session.number(session.owner)
 
     def marked(todo: type[DeletedTodo]) -> ColumnElement[bool]:
         return and_(col(todo.change) == number, col(todo.act) == 0)
 
+    def is_marked(todo: type[DeletedTodo]) -> ColumnElement[bool]:
+        """The same of a todo that is found by its id. The sum keeps the index of `change` out of the plan: PostgreSQL
+        takes the todos that were just marked for few, and would look through all of them for each."""
+        return and_(col(todo.change) + _ZERO == number, col(todo.act) == 0)
+
     live, other, their_list = aliased(TodoItem), aliased(DeletedTodo), aliased(TodoList)
     has_parent = or_(
         select(live.id).where(col(live.id) == DeletedTodo.parent_id).exists(),
-        select(other.id).where(col(other.id) == DeletedTodo.parent_id, marked(other)).exists(),
+        select(other.id).where(col(other.id) == DeletedTodo.parent_id, is_marked(other)).exists(),
     )
     has_list = select(their_list.id).where(col(their_list.id) == DeletedTodo.list_id).exists()
     places = {
@@ -61,11 +69,11 @@ async def _restore(ids: SelectOfScalar[int], session: Session) -> int:
     await session.exec(update(DeletedTodo).where(ours).values(places))
     subtask = select(DeletedTodo.id).where(ours, col(DeletedTodo.parent_id).is_not(None)).limit(1)
     if (await session.exec(subtask)).first() is not None:
-        too_deep = is_among(_ID, _too_deep(marked), session.dialect)
+        too_deep = is_among(_ID, _too_deep(ours, is_marked), session.dialect)
         while (await session.exec(update(DeletedTodo).where(ours, too_deep).values(parent_id=None))).rowcount:
             pass  # those below it may now have their place
         await _follow(ours, live, col(live.id).is_not(None), session)
-        while await _follow(ours, other, marked(other), session):
+        while await _follow(ours, other, is_marked(other), session):
             pass  # it goes down by one level each time
     await session.move(Move(DeletedTodo, TodoItem, ours, changes_of_many(DeletedTodo, {})))
     return count
@@ -87,11 +95,7 @@ def _deleted_together(ids: SelectOfScalar[int]) -> SelectOfScalar[int]:
     return found
 
 
-_ONE: ColumnElement[int] = literal_column("1")
-_ZERO: ColumnElement[int] = literal_column("0")
-
-
-def _too_deep(marked: Any) -> SelectOfScalar[int]:
+def _too_deep(ours: ColumnElement[bool], is_marked: Any) -> SelectOfScalar[int]:
     """The marked todos that can't be below their parent, as what was deleted with them would come to be too deep.
 
     It walks up from every marked todo; `top` is the highest one that was deleted with it, `height` levels above it.
@@ -105,7 +109,7 @@ def _too_deep(marked: Any) -> SelectOfScalar[int]:
         _ONE.label("height"),
         _ONE.label("is_together"),
     )
-    start = select(*first).where(marked(DeletedTodo), col(DeletedTodo.parent_id).is_not(None))
+    start = select(*first).where(ours, col(DeletedTodo.parent_id).is_not(None))
     up: CTE = start.cte("up", recursive=True, nesting=True)
     live, other = aliased(TodoItem), aliased(DeletedTodo)
     together = and_(up.c.is_together == _ONE, col(other.deleted_at) == up.c.deleted_at)
@@ -118,7 +122,7 @@ def _too_deep(marked: Any) -> SelectOfScalar[int]:
         case((together, _ONE), else_=_ZERO),
     )
     above = select(*next_one).select_from(up).outerjoin(live, col(live.id) == up.c.parent_id)
-    above = above.outerjoin(other, and_(col(other.id) == up.c.parent_id, marked(other)))
+    above = above.outerjoin(other, and_(col(other.id) == up.c.parent_id, is_marked(other)))
     up = up.union_all(above.where(or_(col(live.id).is_not(None), col(other.id).is_not(None))))
     is_over = and_(up.c.parent_id.is_(None), up.c.level == MAX_LEVELS + 1)
     highest = select(func.max(up.c.height)).where(is_over).scalar_subquery()
