@@ -130,6 +130,7 @@ class InPlaceWrites(InPlace):
         try:
             if self._opened is not None and self._took_long:
                 await self._thread.run(self._driver, self._opened.rollback)
+                self._commit_time = 2 * HOP  # the next commit flushes what was written to the log in vain
             elif self._opened is not None:
                 self._opened.rollback()
         except BaseException:
