@@ -43,7 +43,9 @@ def create_app(settings: Settings) -> FastAPI:
         try:
             await check_schema(database.reading)
             with rare_garbage_collection():
-                purging = asyncio.create_task(keep_purging(database, settings.trash_days))
+                tasks = [asyncio.create_task(keep_purging(database, settings.trash_days))]
+                if database.file is not None:
+                    tasks.append(asyncio.create_task(database.file.keep_looking()))
                 try:
                     yield {
                         "database": database,
@@ -56,8 +58,9 @@ def create_app(settings: Settings) -> FastAPI:
                         "answers": answers,
                     }
                 finally:
-                    purging.cancel()
-                    await asyncio.wait([purging])
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
         finally:
             await database.dispose()
 

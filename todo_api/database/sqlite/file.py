@@ -1,5 +1,6 @@
 """The file of a SQLite database: deleted or replaced under a running server, it must not be written to any more."""
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 from urllib.parse import quote
 from weakref import WeakSet
 
@@ -16,6 +17,9 @@ from todo_api.database.sqlite.disk import Disk
 from todo_api.database.sqlite.driver import FileConnection, FileGone, Identity, Inode
 from todo_api.database.sqlite.locks import LOGGING, OPEN, lock, reading
 from todo_api.database.sqlite.overwriting import Overwriting
+
+INTERVAL: Final = 1.0
+"""Seconds between two looks of a process that nobody calls."""
 
 _NOTHING: Identity = (None, None, None)
 
@@ -83,6 +87,14 @@ class DatabaseFile:
             connection.identity = self._opened = now
         if self._is_overwritten or connection.identity != now:
             self._refuse()
+
+    async def keep_looking(self) -> None:
+        """Let go of a file that was touched while nobody calls this process, as its locks hold up the others."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            for each in [each for each in self._connections if each.identity]:
+                with suppress(FileGone):
+                    self.check(each)
 
     def _refuse(self) -> NoReturn:
         """Raise FileGone, and close what is open."""
