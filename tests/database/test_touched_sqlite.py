@@ -17,6 +17,7 @@ from tests.applications import command
 from tests.databases import SQLite
 from tests.servers import PATIENCE, Server, run, serving
 from todo_api.database.sqlite.driver import FileConnection
+from todo_api.features.purge import DELAY
 
 pytestmark = pytest.mark.slow  # each starts a server of its own
 
@@ -164,6 +165,26 @@ def test_a_copy_over_a_database_just_opened_can_be_restored_over(
         assert len(created) == 20
         assert server.stop() == 0
     assert tasks(database) == [*(f"old {number}" for number in range(50)), *created]
+
+
+def test_a_process_that_nobody_calls_lets_go_of_a_touched_file(folder: Path, database: Path) -> None:
+    """A copy of a backup has no log, and nobody can begin one while another has the file open."""
+    copy = folder / "copy.db"
+    with (
+        serving_todos(folder, database) as (busy, client),
+        serving(folder, TODO_DATABASE_URL=url(database)) as (idle, _),
+    ):
+        assert httpx.get(f"{idle.url}/todos/1", trust_env=False).status_code == 200
+        assert run("todo_api", "backup", str(copy), TODO_DATABASE_URL=url(database)).returncode == 0
+        time.sleep(DELAY + 1)  # until the first purge is over, which would see it as well
+        shutil.copyfile(copy, database)
+        Path(f"{database}-wal").unlink()  # as SQLite does when it sees the file just truncated
+        deadline = time.monotonic() + PATIENCE
+        while client.post("/todos", json={"task": "after"}).status_code != 201:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)  # between two attempts
+        assert busy.stop() == idle.stop() == 0
+    assert tasks(database) == [*(f"old {number}" for number in range(50)), "after"]
 
 
 def test_a_closed_connection_lets_go_of_the_file_whatever_still_refers_to_its_cursors(database: Path) -> None:
