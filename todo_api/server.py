@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from multiprocessing import parent_process
 from pathlib import Path
 from threading import Thread
@@ -63,7 +64,7 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         )
     if reload:
         listening = config.bind_socket()
-        print(announcement, flush=True)
+        announce(announcement)
         ChangeReload(config, Server(config).run, [listening]).run()
         return
     if workers == 1:
@@ -75,10 +76,17 @@ def serve(settings: Settings, host: str, port: int, workers: int, announcement: 
         AnnouncedServer(config, announcement).run()
         return
     supervisor = Supervisor(config, [config.bind_socket()])
-    print(announcement, flush=True)
+    announce(announcement)
     supervisor.run()
     if supervisor.failed:
         sys.exit(STARTUP_FAILURE)
+
+
+def announce(line: str) -> None:
+    """Print a line. A disk that is full is no reason not to serve, nor to end with a bad status."""
+    if sys.stdout is not None:
+        with suppress(OSError):
+            os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 class AnnouncedServer(Server):
@@ -90,7 +98,7 @@ class AnnouncedServer(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        print(self.announcement, flush=True)
+        announce(self.announcement)
 
 
 class WatchfulConfig(Config):

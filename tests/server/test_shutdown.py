@@ -1,9 +1,12 @@
 """How the command ends, and how it starts again."""
 
 import itertools
+import os
 import signal
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,8 +17,9 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from tests.databases import Backend, SQLite
+from tests.databases import ROOT, Backend, SQLite
 from tests.servers import PATIENCE, Server, proxy, receive, serving, starting, statuses
+from todo_api.__main__ import free_port
 
 SIGNALS = [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 WORKERS = [1, pytest.param(2, marks=pytest.mark.slow)]
@@ -140,6 +144,30 @@ def test_a_signal_while_the_application_starts_ends_it(folder: Path, sqlite_back
 
             assert server.stop() == 0
             assert "Traceback" not in server.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_server_that_has_no_room_for_its_output_serves_all_the_same(sqlite_backend: SQLite, workers: int) -> None:
+    port = free_port("127.0.0.1")
+    arguments = [sys.executable, "-m", "todo_api", "--port", str(port), "--workers", str(workers)]
+    environment = os.environ | {"TODO_DATABASE_URL": sqlite_backend.migrated()}
+    with Path("/dev/full").open("w") as full:
+        server = subprocess.Popen(arguments, cwd=ROOT, env=environment, stdout=full, stderr=full)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+            deadline = time.monotonic() + PATIENCE
+            answer = None
+            while answer is None and time.monotonic() < deadline and server.poll() is None:
+                with suppress(httpx.TransportError):
+                    answer = client.post("/todos", json={"task": "Buy milk"})
+                time.sleep(0.05)  # until it listens
+        assert answer is not None
+        assert answer.status_code == 201
+        server.terminate()
+        assert server.wait(PATIENCE) == 0
+    finally:
+        server.kill()
 
 
 @pytest.mark.slow
