@@ -59,12 +59,13 @@ def add_to(nouns: Any) -> None:
 def run(options: Namespace, settings: Settings) -> None:
     """Run the chosen command; what can't be done ends the process with a line that says why."""
 
-    async def work() -> None:
+    async def work() -> str:
         async with _session(settings) as session:
-            await options.run(session, options)
+            done: str = await options.run(session, options)
+        return done  # when it is committed
 
     try:
-        asyncio.run(work())
+        print(asyncio.run(work()))
     except StartupError as error:
         raise SystemExit(f"todo_api: {error}") from None
     except DBAPIError as error:
@@ -85,7 +86,7 @@ async def _session(settings: Settings) -> AsyncIterator[Session]:
         await database.dispose()
 
 
-async def create_token(session: Session, options: Namespace) -> None:
+async def create_token(session: Session, options: Namespace) -> str:
     token = new_token()
     session.add(
         AccessToken(
@@ -97,10 +98,10 @@ async def create_token(session: Session, options: Namespace) -> None:
         )
     )
     await session.commit()
-    print(token)
+    return token
 
 
-async def list_tokens(session: Session, options: Namespace) -> None:
+async def list_tokens(session: Session, options: Namespace) -> str:
     rows = [("ID", "OWNER", "MAY", "UNTIL", "NAME")]
     for token in await session.exec(select(AccessToken).order_by(col(AccessToken.id))):
         may = "read" if token.read_only else "read, write"
@@ -108,20 +109,20 @@ async def list_tokens(session: Session, options: Namespace) -> None:
         expired = " (expired)" if token.expires_at <= time() else ""
         rows.append((str(token.id), token.owner, may, until + expired, token.name or ""))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
 
 
-async def revoke_token(session: Session, options: Namespace) -> None:
+async def revoke_token(session: Session, options: Namespace) -> str:
     token = await session.get(AccessToken, options.id)
     if token is None:
         raise SystemExit(f"todo_api: there is no token {options.id}; see: python -m todo_api token list")
     await session.delete(token)
     await session.commit()
-    print(f"revoked token {token.id} of {token.owner}")
+    return f"revoked token {token.id} of {token.owner}"
 
 
-async def rename_owner(session: Session, options: Namespace) -> None:
+async def rename_owner(session: Session, options: Namespace) -> str:
     old, new = options.old, options.new
     machinery = (KeptAnswer, AccessToken)  # which may be there without todos
     tables = sorted(owned_tables(), key=lambda table: (table in machinery, table.__tablename__))
@@ -131,7 +132,7 @@ async def rename_owner(session: Session, options: Namespace) -> None:
     if not any(given.values()):
         raise SystemExit(f"todo_api: {old} has no todos and no tokens, so nothing was renamed")
     await session.commit()
-    print(f"{new} has what was {old}'s:", ", ".join(f"{count} {table}" for table, count in given.items()))
+    return f"{new} has what was {old}'s: " + ", ".join(f"{count} {table}" for table, count in given.items())
 
 
 async def _count(session: Session, table: type[Owned], owner: str) -> int:
