@@ -174,7 +174,10 @@ def test_a_backup_of_no_database_is_refused(folder: Path) -> None:
 
 def test_postgresql_is_saved_by_its_own_command(folder: Path) -> None:
     refused = run(
-        "todo_api", "backup", "my todos", TODO_DATABASE_URL="postgres://me:hunter2@db.example/todo?sslmode=require"
+        "todo_api",
+        "backup",
+        "my todos",
+        TODO_DATABASE_URL="postgres://me:hunter2@db.example/todo?sslmode=require&pooler=transaction",
     )
 
     assert refused.returncode == 1

@@ -70,5 +70,6 @@ def put_back(file: str, url: URL) -> None:
 def _shown(url: URL) -> str:
     """The URL for the commands of PostgreSQL, without the password: they ask for it, or read PGPASSWORD."""
     query = {"sslmode" if name == "ssl" else name: value for name, value in url.query.items()}
+    query.pop("pooler", None)  # ours alone
     shown = URL.create("postgresql", url.username, None, url.host, url.port, url.database, query)
     return shlex.quote(f"--dbname={shown.render_as_string()}")

@@ -63,7 +63,10 @@ class DatabaseFile:
         except sqlite3.OperationalError as error:
             if main or self._mode != "rw":
                 raise
-            raise sqlite3.OperationalError("there is no such file; to make it, run: alembic upgrade head") from error
+            raise sqlite3.OperationalError(
+                "there is no such file; to put a backup back, run: python -m todo_api restore FILE;"
+                " to make an empty one, run: alembic upgrade head"
+            ) from error
         connection.identity = main, wal, index
         self._connections.add(connection)
         return connection

@@ -35,6 +35,8 @@ def restore(file: Path, database: Path, migrate: Callable[[Path], None]) -> Path
         try:
             backup.snapshot(file, new)
         except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise StartupError(f"there is no room for a copy of {file} beside {database}") from None
             raise StartupError(f"{file} can't be read: {one_line(error)}") from None
         backup.check(new, file, "integrity_check")
         _check_schema(new, file)
@@ -82,9 +84,10 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
             if monotonic() > deadline:
                 raise StartupError(f"{database} is locked by another process")
         elif not kept.exists():  # the first step has locked it, and what was committed before is kept
-            backup.snapshot(database, kept)
-            shutil.copymode(database, kept)
-            backup.flush(kept.parent)
+            with backup.new_file_beside(kept) as part:
+                backup.snapshot(database, part)
+                shutil.copymode(database, part)
+                backup.move(part, kept)
 
     with closing(open_file(database)) as target, closing(open_file(new)) as source:
         _use_log(target)
@@ -99,6 +102,7 @@ def _write_over(database: Path, new: Path, kept: Path) -> None:
 def _use_log(target: sqlite3.Connection) -> None:
     """Switch to a write-ahead log, which a plain copy of a backup lacks: nobody could read meanwhile without it."""
     deadline = monotonic() + PATIENCE_WITHOUT_LOG
+    target.execute("PRAGMA busy_timeout = 0")  # SQLite's own would be longer
     while target.execute("PRAGMA journal_mode").fetchone() != ("wal",):
         try:
             target.execute("PRAGMA journal_mode = WAL")
@@ -107,7 +111,8 @@ def _use_log(target: sqlite3.Connection) -> None:
                 raise
             if monotonic() > deadline:
                 raise _UsedWithoutLogError from None
-            sleep(0.01)  # SQLite does not wait for those who read just now
+            sleep(0.01)
+    target.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000:.0f}")
 
 
 def _give_page_size(target: sqlite3.Connection, source: sqlite3.Connection) -> None:
