@@ -112,7 +112,7 @@ def problems_of_row(table: type[Table], *, is_safe: bool) -> list[type[Problem] 
     if is_safe:
         return [missing]
     (example,) = table.model_json_schema(mode="serialization")["examples"]
-    current = {name: example[name] for name in member_names(table) if name in example} | {"version": 2}
+    current = {name: example.get(name) for name in member_names(table)} | {"version": 2}
     changed = PreconditionFailed("It is in another version than If-Match names.", current, '"2"')
     return [missing, changed, PreconditionRequired]
 
