@@ -491,5 +491,5 @@ def test_no_route_goes_around_the_session() -> None:
 def test_the_session_the_command_line_the_search_for_a_token_and_the_purges_alone_know_all_owners() -> None:
     knowing = {path.name for path in (ROOT / "todo_api").rglob("*.py") if "ALL_OWNERS" in path.read_text()}
 
-    session = {"owners.py", "session.py", "connections.py"}
+    session = {"owners.py", "session.py", "writes.py"}
     assert knowing == session | {"commands.py", "tokens.py", "idempotency.py", "purge.py"}

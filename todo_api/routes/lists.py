@@ -54,7 +54,7 @@ async def patch_list(found: Current[TodoList], changes: Changes[TodoList], sessi
 async def delete_list(found: Current[TodoList], with_todos: WithTodos, session: SessionDep) -> None:
     """Delete a list
 
-    A list with todos is refused with 409, unless `with_todos=true` says to delete them with it.
+    A list with todos is refused with 409, unless `with_todos=true` sends them to the trash. A list can't be restored.
     """
     await delete_with_todos(found, with_todos, session)
     await session.commit()
