@@ -96,6 +96,7 @@ class InPlaceWrites(InPlace):
 
     async def savepoint(self) -> None:
         """Begin one inside of the last one, which then need not be released: the commit releases them all."""
+        self._file.check(self._driver)
         self._driver.execute("SAVEPOINT one")
 
     async def undo(self) -> None:
