@@ -130,6 +130,8 @@ class Database:
         await self.reader.dispose()
         for engine in self._engines:
             await engine.dispose()
+        if self.file is not None:
+            self.file.close()
 
 
 def _engine(url: URL, *, settings: str = "", **options: Any) -> AsyncEngine:

@@ -41,6 +41,8 @@ class DatabaseFile:
         self._modified: int | None = None
         self._opened: Identity = _NOTHING
         self._connections: WeakSet[FileConnection] = WeakSet()
+        self._keeper: FileConnection | None = None
+        """One that no request uses, and so none closes: by it the log of a file that was moved is written back."""
 
     @property
     def uri(self) -> str:
@@ -48,6 +50,8 @@ class DatabaseFile:
 
     def connect(self, connect: Callable[[], FileConnection]) -> FileConnection:
         if self._opened[0] and self._opened[0] != self._identity()[0]:
+            if any(each.in_thread for each in self._connections):
+                self._refuse()  # what is read there keeps the log from being written back
             self._leave()
         elif self._opened[0] and not self._overwriting.was_noted(self._path):
             # A copy may lack the log: SQLite would wait in vain for the connections that are open to give it one.
@@ -77,6 +81,27 @@ class DatabaseFile:
         main, wal, index = self._identity()
         connection.identity = self._opened = ((before and before[0]) or main, wal, index)
         self._overwriting.begin(self._path, self._shm)
+        if self._keeper is None:
+            self._keep()
+
+    def _keep(self) -> None:
+        with suppress(sqlite3.Error):  # the next one that is opened tries again
+            keeper = sqlite3.connect(
+                self.uri, uri=True, timeout=0, isolation_level=None, check_same_thread=False, factory=FileConnection
+            )
+            keeper.execute("PRAGMA user_version").fetchone()  # the first read opens the write-ahead log
+            keeper.identity = self._identity()
+            if keeper.identity == self._opened:
+                self._keeper = keeper
+                self._connections.add(keeper)
+            else:
+                keeper.close()
+
+    def close(self) -> None:
+        """Close what is kept open here; the engines have closed theirs."""
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
 
     def check(self, connection: FileConnection) -> None:
         """Raise FileGone, and close what is open, unless `connection` is to what is there now: 4 µs."""
@@ -138,7 +163,7 @@ class DatabaseFile:
             self._overwriting.end()
         if not is_log_alive and not self._is_overwritten:
             self._discard_log()
-        self._opened, self._is_overwritten = _NOTHING, False
+        self._opened, self._is_overwritten, self._keeper = _NOTHING, False, None
 
     def _discard_log(self) -> None:
         """Delete the write-ahead log of a file that was replaced: SQLite would write it into the one that is there now.
