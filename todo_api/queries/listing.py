@@ -210,7 +210,7 @@ def _describe_sort(table: type[Table]) -> str:
         f"`{each.order(member, tuple(each.parameters(member, table.model_fields[member])))}`"
         for each, member in filters_of(table).items()
     )
-    del ranges["`id`"]
+    ranges.pop("`id`", None)
     otherwise = "the order is that of `id`"
     if ranges:
         otherwise = (

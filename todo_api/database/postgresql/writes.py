@@ -113,11 +113,13 @@ class PooledWrites:
         except BaseException:
             await self.drop()
             raise
-        for table in self._grown:
-            # PostgreSQL itself looks at them within a minute. Until then it would take them for as small as they were.
-            with suppress(OperationalError, OSError):
-                await self._send(f"ANALYZE {table}")
-        await self._let_go()
+        try:
+            for table in self._grown:
+                # PostgreSQL looks at it within a minute. Until then it would take it for as small as it was.
+                with suppress(OperationalError, OSError):
+                    await self._send(f"ANALYZE {table}")
+        finally:
+            await self._let_go()
 
     async def rollback(self) -> None:
         """Undo the transaction. When the server does not answer, it undoes it once the connection is closed."""
